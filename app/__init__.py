@@ -1,0 +1,1 @@
+"""Saoma: a WeChat membership backend that a consumer brand runs itself."""

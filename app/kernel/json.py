@@ -1,0 +1,10 @@
+"""The type of what JSON can say, and the one way in which we write it where a hash is taken."""
+
+import json
+
+type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON bytes that are the same for equal values: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
