@@ -1,0 +1,1 @@
+"""Identity: one person, many identifiers; merged and unmerged without losing anything."""

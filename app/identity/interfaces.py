@@ -1,0 +1,101 @@
+"""What identity needs from the mini-program platform: who logs in, and which phone number they chose."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.kernel.errors import Forbidden, Refused, TooMany, Unauthenticated, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class AppCredentials:
+    """One mini-program of ours."""
+
+    appid: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformSession:
+    """What a login code stands for. `session_key` never leaves the server; `unionid` may stay unknown
+    for ever; a `virtual` identity belongs to nobody and is never awarded anything."""
+
+    openid: str = field(repr=False)
+    unionid: str | None = field(repr=False)
+    session_key: str = field(repr=False)
+    virtual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A phone number chosen by its owner: `pure` without the country code, e.g. "86"."""
+
+    pure: str = field(repr=False)
+    country_code: str
+
+
+class InvalidLoginCode(Unauthenticated):
+    """The login code is wrong, used or too old (40029, 40163): the client calls wx.login again."""
+
+    code = "invalid_login_code"
+    title = "The login code is not valid"
+
+
+class InvalidPhoneCode(Refused):
+    """The phone code is wrong, used, too old or of another app: the shopper taps the button again."""
+
+    code = "invalid_phone_code"
+    title = "The phone code is not valid"
+
+
+class HighRiskUser(Forbidden):
+    """WeChat blocks this user's login (40226)."""
+
+    code = "high_risk_user"
+    title = "WeChat does not allow this login"
+
+
+class PlatformBusy(Unavailable):
+    """WeChat did not answer, or answered that it is busy. The call may have taken effect."""
+
+    code = "platform_busy"
+    title = "WeChat does not answer at the moment"
+
+
+class PhoneQuotaExhausted(Unavailable):
+    """The mini-program's paid phone-number look-ups are used up; the walk goes on without a phone."""
+
+    code = "phone_quota_exhausted"
+    title = "Phone numbers cannot be looked up at the moment"
+
+
+class TooFrequent(TooMany):
+    """WeChat's own limit is reached (45009, 45011)."""
+
+    code = "platform_too_frequent"
+    title = "Too many requests to WeChat"
+
+
+class PlatformRefused(Refused):
+    """WeChat refuses for a reason that an operator must look at; `errcode` is in the extra members."""
+
+    code = "platform_refused"
+    title = "WeChat refused the request"
+
+
+class MiniProgramGateway(Protocol):
+    """Server side of the mini-program API. Never call it inside a transaction.
+
+    Both codes are good for one use, so no call is repeated by itself after it may have taken effect.
+    """
+
+    def code_to_session(self, app: AppCredentials, js_code: str) -> PlatformSession:
+        """Exchange the code of wx.login (platform contracts 1.1).
+
+        Raises InvalidLoginCode, HighRiskUser, TooFrequent, PlatformBusy or PlatformRefused.
+        """
+
+    def phone_number(self, app: AppCredentials, code: str) -> PhoneNumber:
+        """Exchange the code of the phone-number button (1.4); each success is paid for.
+
+        Raises InvalidPhoneCode, PhoneQuotaExhausted, TooFrequent, PlatformBusy or PlatformRefused.
+        """
