@@ -1,8 +1,9 @@
 """The type of what JSON can say, and the one way in which we write it where a hash is taken."""
 
 import json
+from typing import TypeAlias
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 def canonical(value: object) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from app.kernel.errors import Conflict
 
@@ -13,7 +14,10 @@ class TransitionRefused(Conflict):
     title = "The state does not allow this"
 
 
-class TransitionTable[S: StrEnum]:
+S = TypeVar("S", bound=StrEnum)
+
+
+class TransitionTable(Generic[S]):
     """Says which states may follow which; every state of the enumeration must be listed."""
 
     def __init__(self, table: Mapping[S, Iterable[S]]) -> None:

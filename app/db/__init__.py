@@ -1,0 +1,1 @@
+"""The database: column types, engine, transactions, keys. Rooms build their tables on it."""

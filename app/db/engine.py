@@ -1,0 +1,137 @@
+"""The engine and the three ways to use it: read, unit of work, transact.
+
+One request or one batch is one transaction, and only the edge commits. MySQL and MariaDB run at READ
+COMMITTED; a deadlock or a lock time-out rolls everything back and `transact` plays the whole function
+again, which is safe because nothing outside the database has happened yet. SQLite has one writer: a lock
+of this process queues the writers fairly, where SQLite itself would let one starve.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+_LOCK_WAIT_SECONDS = 10
+_REPLAYS = 8
+# 1213 deadlock, 1205 lock wait time-out, 1020 record changed since last read (Galera, MariaDB).
+_REPLAYABLE_MYSQL = {1213, 1205, 1020}
+
+
+class Replay(Exception):
+    """Raised inside `transact` by code that lost a race: roll back and play again with fresh facts."""
+
+
+class Database:
+    """One database, by URL: `sqlite:///path` or `mysql+pymysql://…`."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._writer = threading.Lock() if self.is_sqlite else None
+        if self.is_sqlite:
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_engine(parsed, connect_args={"timeout": _LOCK_WAIT_SECONDS})
+            _prepare_sqlite(self.engine)
+        else:
+            parsed = parsed.update_query_dict({"charset": "utf8mb4"})
+            self.engine = create_engine(
+                parsed,
+                isolation_level="READ COMMITTED",
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_recycle=1800,
+                pool_pre_ping=False,
+                connect_args={
+                    "init_command": "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+                    f" innodb_lock_wait_timeout={_LOCK_WAIT_SECONDS}, time_zone='+00:00'",
+                    "connect_timeout": 10,
+                    "read_timeout": 60,
+                    "write_timeout": 60,
+                },
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Yield a session for reading; whatever it wrote is rolled back."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            try:
+                yield session
+            finally:
+                session.rollback()
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """Yield a session for writing; commit at the end, roll back on any exception."""
+        with self._writer or nullcontext(), Session(self.engine, expire_on_commit=False) as session:
+            if self.is_sqlite:
+                session.connection(execution_options={"saoma_write": True})
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction and commit; play it again after a deadlock or a lost race.
+
+        `work` may run several times, so it must touch nothing but the session.
+        """
+        for attempt in range(_REPLAYS):
+            try:
+                with self.unit_of_work() as session:
+                    return work(session)
+            except (Replay, DBAPIError) as error:
+                if attempt == _REPLAYS - 1 or not _replayable(error):
+                    raise
+                time.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+def _replayable(error: Exception) -> bool:
+    if isinstance(error, Replay):
+        return True
+    original = getattr(error, "orig", None)
+    if original is None or not original.args:
+        return False
+    return original.args[0] in _REPLAYABLE_MYSQL or "database is locked" in str(original)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        # The driver's own transaction handling breaks savepoints; we say BEGIN ourselves.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A transaction that will write says so at once: an upgrade from read to write can only fail.
+        write = connection.get_execution_options().get("saoma_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def db_now(session: Session) -> datetime:
+    """Return the database's own time in UTC: what leases are measured by."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # the database is this process
+    value = session.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+    assert isinstance(value, datetime)
+    return value.replace(tzinfo=UTC)

@@ -1,0 +1,90 @@
+"""One key ring for everything that is sealed, signed or looked up blind.
+
+The installation holds master keys under version numbers; the highest seals, all of them open, so a key is
+rotated without stopping. Every purpose gets a key of its own by HKDF. Blind indexes and public ids must
+give the same answer for ever, so they hang from the lowest version, which must never be removed.
+"""
+
+import hashlib
+import hmac
+import secrets
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+
+
+class SealBroken(Exception):
+    """A sealed value was altered, belongs to another column, or its key is gone."""
+
+
+class KeyRing:
+    """Versioned master keys (version -> 32 bytes)."""
+
+    def __init__(self, masters: dict[int, bytes]) -> None:
+        if not masters or any(len(key) != _KEY_BYTES for key in masters.values()):
+            raise ValueError("a key ring has at least one key, each of 32 bytes")
+        if any(not 0 < version < 1 << 16 for version in masters):
+            raise ValueError("key versions go from 1 to 65535")
+        self._masters = dict(masters)
+        self._newest = max(masters)
+        self._oldest = min(masters)
+        self._derive = lru_cache(maxsize=256)(self._derive_uncached)
+        self._cipher = lru_cache(maxsize=64)(self._cipher_uncached)
+
+    def seal(self, context: str, plaintext: bytes) -> bytes:
+        """Encrypt `plaintext` for `context` (table.column): version, nonce, ciphertext and tag."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        body = self._cipher(self._newest).encrypt(nonce, plaintext, context.encode())
+        return self._newest.to_bytes(2) + nonce + body
+
+    def open(self, context: str, sealed: bytes) -> bytes:
+        """Decrypt what `seal` made for the same `context`; raise SealBroken for anything else."""
+        version = int.from_bytes(sealed[:2])
+        if version not in self._masters:
+            raise SealBroken(f"no key of version {version}")
+        nonce, body = sealed[2 : 2 + _NONCE_BYTES], sealed[2 + _NONCE_BYTES :]
+        try:
+            return self._cipher(version).decrypt(nonce, body, context.encode())
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"not sealed for {context}") from None
+
+    def blind(self, context: str, value: str) -> bytes:
+        """Return the 32-byte blind index of `value`: equal values are found, none can be read."""
+        return hmac.digest(self.derive(f"blind/{context}"), value.encode(), hashlib.sha256)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return the 32-byte key of a `purpose` that must never change (public ids, blind indexes)."""
+        return self._derive(self._oldest, purpose)
+
+    def signing_keys(self, purpose: str) -> list[bytes]:
+        """Return the keys of a `purpose` that may rotate: the first signs, all verify."""
+        return [self._derive(version, purpose) for version in sorted(self._masters, reverse=True)]
+
+    def _derive_uncached(self, version: int, purpose: str) -> bytes:
+        kdf = HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=b"saoma/1", info=purpose.encode())
+        return kdf.derive(self._masters[version])
+
+    def _cipher_uncached(self, version: int) -> AESGCM:
+        return AESGCM(self._derive(version, "seal"))
+
+
+_ring: KeyRing | None = None
+
+
+def bind(ring: KeyRing) -> None:
+    """Make `ring` the one with which this process opens encrypted columns."""
+    global _ring  # noqa: PLW0603 - column types have no other way to reach the settings
+    _ring = ring
+
+
+def ring() -> KeyRing:
+    """Return the key ring of this process."""
+    if _ring is None:
+        raise RuntimeError("no key ring is bound; the factory binds it at the start")
+    return _ring
