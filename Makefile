@@ -1,0 +1,56 @@
+# Saoma's commands. `make` alone explains them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format race bench features clean
+
+PYTHON := .venv/bin/python
+# Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
+SAOMA_TEST_WORKERS ?= 2
+
+help: ## Show this list
+	@echo "Saoma: from a scanned code to a member, a draw and money in WeChat."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "Settings: SAOMA_PORT (8000), SAOMA_SANDBOX_PORT (8001), SAOMA_DATA (./var) and SAOMA_PYTHON for run;"
+	@echo "SAOMA_TEST_WORKERS ($(SAOMA_TEST_WORKERS)) for test. README.md has the rest."
+
+run: ## Start the demo: web, scheduler and sandbox on SQLite; Ctrl-C stops it, the data stay in var/
+	@bin/venv
+	@exec $(PYTHON) bin/demo.py
+
+test: ## Check everything: lint, types, import contracts, all tests (starts a private MariaDB)
+	@bin/venv dev
+	@bin/ensure-mariadb
+	@$(MAKE) --no-print-directory lint
+	@$(PYTHON) -m pytest -n $(SAOMA_TEST_WORKERS)
+
+lint: ## Lint, formatting, types and import contracts only
+	@bin/venv dev
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+	@PYTHONPATH=. .venv/bin/lint-imports --no-logo
+
+format: ## Format the code and mend what the linter can mend
+	@bin/venv dev
+	@$(PYTHON) -m ruff check --fix-only
+	@$(PYTHON) -m ruff format
+
+race: ## Race the guards of the database: 64 connections, 50 seeds (make test runs 5)
+	@bin/venv dev
+	@bin/ensure-mariadb
+	@SAOMA_RACE_SEEDS=50 $(PYTHON) -m pytest -m race
+
+bench: ## Measure against bare baselines; prints a table, writes bench/latest.json
+	@bin/venv dev
+	@bin/ensure-mariadb
+	@$(PYTHON) -m bench
+
+features: ## Write docs/features.md anew from docs/features.csv
+	@bin/venv
+	@$(PYTHON) bin/features.py
+
+clean: ## Remove .venv and every cache; the data in var/ stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
