@@ -1,0 +1,17 @@
+"""What the codes room refuses, each with a stable code."""
+
+from app.kernel.errors import Malformed
+
+
+class NotACode(Malformed):
+    """The text does not have the shape of a code or of a link to one."""
+
+    code = "not_a_code"
+    title = "This is not one of our codes"
+
+
+class CodeAltered(Malformed):
+    """The text has the shape of a code, but its check letter is wrong: misread, mistyped or made up."""
+
+    code = "code_altered"
+    title = "The code was not read correctly"

@@ -1,0 +1,259 @@
+"""The format of a code, version 1. What is printed can never change; frozen vectors hold it.
+
+A code is 15 letters of base 32 and a check letter:
+
+    24 bits batch | 27 bits index in the batch | 24 bits authentication tag
+      -> keyed permutation of 75 bits (app.codes.permutation)
+      -> 15 letters of 5 bits, the highest first
+      -> check letter
+
+The letters are 0-9 and A-Z without I, L, O and U. Reading is tolerant: small letters, full-width letters,
+blanks and hyphens are fine, O is 0, I and L are 1.
+
+**The check letter** catches misreading before any key is used. Over GF(32) the sum of letter times weight,
+the check letter with weight 1, is the format's version. The weights are sixteen different powers of a
+generator, so one wrong letter always changes the sum, and so does the exchange of any two letters that
+differ. The sum therefore also tells the version, without a letter of its own. (Once there are two
+versions, a misread letter may turn one into the other; its tag is then wrong but for one in 16 million.)
+
+**Forging.** The check letter is public arithmetic and keeps out mistakes, not people. Who does not know
+the code key knows nothing of the plain text behind letters they choose: it is a random number of 75 bits.
+A guess hits a code of the installation with probability (codes issued) / 2^75: with ten
+billion codes, one in 3.7 * 10^12. Having bought a thousand bottles does not raise it, since the
+permutation gives away nothing about other codes; what a guesser can do is bounded by the limits on
+scans. Who has stolen the code key, but not the batch's key, can name batch and index and still must guess
+the tag, one in 2^24 per code and try, each one seen by us. A batch's key alone is worth nothing without
+the code key. Whoever holds both owns the batch: the code key is a setting, batch keys lie encrypted in the
+database.
+
+**What the reader of a code learns**: nothing. Two codes of one case look as unrelated as any others; batch,
+index and number of codes do not show. Only we can turn letters into a batch.
+
+**The tag** is one block of AES-256 under the batch's own random key over (version, batch, index), cut to 24
+bits. The input has one fixed length, so one block is a sound MAC (a CBC-MAC of a single block); nothing
+else is ever encrypted under a batch's key. It is compared as a number: no timing to measure,
+since nobody outside can choose a tag, only letters.
+"""
+
+from typing import NamedTuple
+from unicodedata import normalize
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from app.codes.errors import CodeAltered, NotACode
+from app.codes.permutation import KEY_BYTES, RIGHT_BITS, BlockCipher, Blocks, Permutation, Words
+
+VERSION = 1
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_LETTERS = 16
+BATCH_BITS = 24
+INDEX_BITS = 27
+TAG_BITS = 24
+MAX_BATCH_ID = (1 << BATCH_BITS) - 1
+MAX_BATCH_SIZE = 1 << INDEX_BITS
+# Sixteen letters with blanks and hyphens between them, generously.
+MAX_TEXT = 64
+
+_LETTER_BITS = 5
+_INDEX_MASK = MAX_BATCH_SIZE - 1
+_TAG_MASK = (1 << TAG_BITS) - 1
+# The generator of GF(32) is x, reduced by x^5 + x^2 + 1.
+_FIELD_POLYNOMIAL = 0b100101
+_SEPARATORS = b" -\t\r\n"
+_CHUNK = 1 << 15
+
+
+def _field_product(left: int, right: int) -> int:
+    product = 0
+    for bit in range(_LETTER_BITS):
+        if right >> bit & 1:
+            product ^= left << bit
+    for bit in reversed(range(_LETTER_BITS, 2 * _LETTER_BITS - 1)):
+        if product >> bit & 1:
+            product ^= _FIELD_POLYNOMIAL << (bit - _LETTER_BITS)
+    return product
+
+
+def _check_masks() -> tuple[int, ...]:
+    """Return, for each bit of the check sum, which bits of the 80 it is the parity of.
+
+    Multiplying by a constant in GF(32) is linear over single bits, so the whole sum is five parities:
+    five instructions a code instead of sixteen table look-ups.
+    """
+    masks = [0] * _LETTER_BITS
+    weight = 1
+    for place in range(CODE_LETTERS):  # from the check letter to the first
+        for bit in range(_LETTER_BITS):
+            product = _field_product(weight, 1 << bit)
+            for row in range(_LETTER_BITS):
+                masks[row] |= (product >> row & 1) << (place * _LETTER_BITS + bit)
+        weight = _field_product(weight, 2)
+    return tuple(masks)
+
+
+_MASK_0, _MASK_1, _MASK_2, _MASK_3, _MASK_4 = _MASKS = _check_masks()
+
+
+def _check_sum(letters: int) -> int:
+    """Return the weighted sum of 16 letters, given as a number of 80 bits."""
+    return (
+        ((letters & _MASK_0).bit_count() & 1)
+        | ((letters & _MASK_1).bit_count() & 1) << 1
+        | ((letters & _MASK_2).bit_count() & 1) << 2
+        | ((letters & _MASK_3).bit_count() & 1) << 3
+        | ((letters & _MASK_4).bit_count() & 1) << 4
+    )
+
+
+def _reading_table() -> bytes:
+    """Return the map from ASCII to the digits of int(text, 32); whatever is no letter becomes "!"."""
+    table = bytearray(b"!" * 256)
+    for value, letter in enumerate(ALPHABET):
+        table[ord(letter)] = table[ord(letter.lower())] = b"0123456789abcdefghijklmnopqrstuv"[value]
+    for seen, meant in (("O", "0"), ("I", "1"), ("L", "1")):
+        table[ord(seen)] = table[ord(seen.lower())] = ord(meant)
+    return bytes(table)
+
+
+_READING = _reading_table()
+# Two letters at a time: ten bits to two bytes.
+_PAIRS = np.frombuffer("".join(a + b for a in ALPHABET for b in ALPHABET).encode(), dtype=np.uint16)
+
+
+class Parsed(NamedTuple):
+    """What the letters of a code say; not yet whether it is genuine (BatchKey.verifies)."""
+
+    batch_id: int
+    code_index: int
+    tag: int
+
+
+class BatchKey:
+    """The key of one batch (32 random bytes), ready for use; safe to share between threads."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = BlockCipher(key)
+
+    def tag(self, batch_id: int, code_index: int) -> int:
+        """Return the 24-bit authentication tag of a code."""
+        block = (VERSION << 64 | batch_id << 32 | code_index).to_bytes(16, "little")
+        return int.from_bytes(self._cipher.encrypt(block), "little") & _TAG_MASK
+
+    def verifies(self, parsed: Parsed) -> bool:
+        """Tell whether a code with these contents was issued under this key."""
+        return self.tag(parsed.batch_id, parsed.code_index) == parsed.tag
+
+    def tag_block(self, batch_id: int, indexes: Words) -> Words:
+        """Return the tags of many codes."""
+        blocks = Blocks(len(indexes))
+        blocks.low[:] = indexes | np.uint64(batch_id << 32)
+        blocks.high[:] = VERSION
+        return blocks.encrypt(self._cipher) & np.uint64(_TAG_MASK)
+
+
+class CodeKeys:
+    """Makes and reads the codes of one installation; safe to share between threads."""
+
+    def __init__(self, code_key: bytes) -> None:
+        """Take the installation's code key (32 bytes). It must never change: printed codes hang from it."""
+        if len(code_key) != KEY_BYTES:
+            raise ValueError(f"a code key has {KEY_BYTES} bytes")
+        # Each version permutes under a key of its own, so that two versions never share a pair.
+        derived = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"saoma code format %d" % VERSION)
+        self._permutation = Permutation(derived.derive(code_key))
+
+    def encode(self, batch_id: int, code_index: int, batch_key: BatchKey) -> str:
+        """Return code number `code_index` (0 to 2^27 - 1) of batch `batch_id` (1 to 2^24 - 1): CODE-01.
+
+        Raise ValueError when either is out of range: a mistake of ours, never of a shopper.
+        """
+        _require_range(batch_id, code_index, 1)
+        plain = (batch_id << INDEX_BITS | code_index) << TAG_BITS | batch_key.tag(batch_id, code_index)
+        letters = self._permutation.forward(plain) << _LETTER_BITS
+        letters |= _check_sum(letters) ^ VERSION
+        places = range((CODE_LETTERS - 1) * _LETTER_BITS, -1, -_LETTER_BITS)
+        return "".join(ALPHABET[letters >> place & 31] for place in places)
+
+    def parse(self, text: str) -> Parsed:
+        """Return what a code says, however a shopper wrote it.
+
+        Raise NotACode when `text` does not have the shape of a code, and CodeAltered when it has, but
+        the check letter says that it was misread or made up.
+        """
+        letters = _read_letters(text)
+        if _check_sum(letters) != VERSION:
+            raise CodeAltered("one or more letters of the code are wrong; compare them with the print")
+        plain = self._permutation.backward(letters >> _LETTER_BITS)
+        return Parsed(plain >> (INDEX_BITS + TAG_BITS), plain >> TAG_BITS & _INDEX_MASK, plain & _TAG_MASK)
+
+    def encode_block(
+        self, batch_id: int, first_index: int, count: int, batch_key: BatchKey
+    ) -> npt.NDArray[np.uint8]:
+        """Return `count` codes from `first_index` on as rows of 16 ASCII bytes: the same as `encode`.
+
+        Raise ValueError when any of them is out of range.
+        """
+        _require_range(batch_id, first_index, count)
+        rows = np.empty((count, CODE_LETTERS), dtype=np.uint8)
+        # Piece by piece: the working memory does not grow with the count.
+        for start in range(0, count, _CHUNK):
+            piece = rows[start : start + _CHUNK]
+            self._encode_piece(batch_id, first_index + start, batch_key, piece)
+        return rows
+
+    def _encode_piece(
+        self, batch_id: int, first_index: int, batch_key: BatchKey, rows: npt.NDArray[np.uint8]
+    ) -> None:
+        indexes = np.arange(first_index, first_index + len(rows), dtype=np.uint64)
+        # The parts of the permutation: batch and the upper bits of the index | its lower bits and the tag.
+        low_bits = RIGHT_BITS - TAG_BITS
+        left = indexes >> np.uint64(low_bits) | np.uint64(batch_id << (INDEX_BITS - low_bits))
+        right = (indexes & np.uint64((1 << low_bits) - 1)) << np.uint64(TAG_BITS)
+        right |= batch_key.tag_block(batch_id, indexes)
+        self._permutation.forward_block(left, right)
+        # The letters: eight in the upper forty bits, seven and the check letter in the lower forty.
+        upper = left << np.uint64(2) | right >> np.uint64(35)
+        lower = (right & np.uint64((1 << 35) - 1)) << np.uint64(_LETTER_BITS)
+        lower |= _check_letters(upper, lower)
+        pairs = rows.view(np.uint16)
+        for place in range(4):
+            shift, mask = np.uint64(30 - 10 * place), np.uint64(1023)
+            pairs[:, place] = _PAIRS[upper >> shift & mask]
+            pairs[:, place + 4] = _PAIRS[lower >> shift & mask]
+
+
+def _check_letters(upper: Words, lower: Words) -> Words:
+    """Return the check letters of many codes, each given as two times eight letters."""
+    letters = np.full(len(upper), VERSION, dtype=np.uint64)
+    for bit, mask in enumerate(_MASKS):
+        # The parity of two words is the parity of their exclusive or.
+        parity = (upper & np.uint64(mask >> 40)) ^ (lower & np.uint64(mask & ((1 << 40) - 1)))
+        letters ^= (np.bitwise_count(parity) & np.uint8(1)).astype(np.uint64) << np.uint64(bit)
+    return letters
+
+
+def _read_letters(text: str) -> int:
+    if len(text) > MAX_TEXT:
+        raise NotACode("a code has 16 letters and digits; this text is longer")
+    try:
+        raw = text.encode("ascii")
+    except UnicodeEncodeError:
+        # Chinese keyboards write full-width letters; everything else outside ASCII becomes "?".
+        raw = normalize("NFKC", text).encode("ascii", "replace")
+    digits = raw.translate(_READING, _SEPARATORS)
+    if len(digits) != CODE_LETTERS:
+        raise NotACode("a code has 16 letters and digits")
+    try:
+        return int(digits, 32)
+    except ValueError:
+        raise NotACode("a code has only letters and digits, and no letter U") from None
+
+
+def _require_range(batch_id: int, first_index: int, count: int) -> None:
+    if not 1 <= batch_id <= MAX_BATCH_ID:
+        raise ValueError("a batch id has 24 bits and is not zero")
+    if count < 0 or not 0 <= first_index <= MAX_BATCH_SIZE - count:
+        raise ValueError("a batch has at most 2^27 codes")
