@@ -42,12 +42,16 @@ class Database:
         if self.is_sqlite:
             if parsed.database and parsed.database != ":memory:":
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_engine(parsed, connect_args={"timeout": _LOCK_WAIT_SECONDS})
+            self.engine = create_engine(
+                parsed, hide_parameters=True, connect_args={"timeout": _LOCK_WAIT_SECONDS}
+            )
             _prepare_sqlite(self.engine)
         else:
             parsed = parsed.update_query_dict({"charset": "utf8mb4"})
             self.engine = create_engine(
                 parsed,
+                # Parameters hold what people typed; they must not reach a log inside an error.
+                hide_parameters=True,
                 isolation_level="READ COMMITTED",
                 pool_size=pool_size,
                 max_overflow=pool_size,
@@ -94,23 +98,24 @@ class Database:
                 with self.unit_of_work() as session:
                     return work(session)
             except (Replay, DBAPIError) as error:
-                if attempt == _REPLAYS - 1 or not _replayable(error):
+                if attempt == _REPLAYS - 1 or not self.replayable(error):
                     raise
                 time.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter
         raise AssertionError("unreachable")
 
+    @staticmethod
+    def replayable(error: Exception) -> bool:
+        """Tell whether `error` undid the whole transaction in a way that a second try can cure."""
+        if isinstance(error, Replay):
+            return True
+        original = getattr(error, "orig", None)
+        if original is None or not original.args:
+            return False
+        return original.args[0] in _REPLAYABLE_MYSQL or "database is locked" in str(original)
+
     def dispose(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
-
-
-def _replayable(error: Exception) -> bool:
-    if isinstance(error, Replay):
-        return True
-    original = getattr(error, "orig", None)
-    if original is None or not original.args:
-        return False
-    return original.args[0] in _REPLAYABLE_MYSQL or "database is locked" in str(original)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -1,0 +1,1 @@
+"""Schema migrations: numbered, re-runnable steps that import no models."""
