@@ -1,0 +1,196 @@
+"""What an installation is told from outside: the environment, read once, every fault listed at once."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+_KEY_BYTES = 32
+
+
+class BadSettings(Exception):
+    """The environment is not right; `faults` says what and where, one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process; `docs/settings.md` explains each."""
+
+    data: Path
+    port: int
+    sandbox_port: int
+    database_url: str
+    master_keys: dict[int, bytes] = field(repr=False)
+    code_key: bytes = field(repr=False)
+    link_prefix: str
+    public_url: str
+    wechat_api_url: str
+    pay_api_url: str
+    redis_url: str | None = field(repr=False)
+    trusted_proxies: int
+    log_level: str
+    demo: bool
+    location: bool
+    address_regions: Path | None
+    session_hours: int
+    award_days: int
+    verification_file: tuple[str, str] | None
+
+    @property
+    def embedded(self) -> bool:
+        """Tell whether one process does everything on SQLite (architecture section 5)."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def sandbox_url(self) -> str:
+        """Return where the local platform listens."""
+        return f"http://127.0.0.1:{self.sandbox_port}"
+
+
+class _Reader:
+    """Takes settings from an environment and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def take(self, name: str, parse: Callable[[str], T], default: str | None, fallback: T) -> T:
+        """Parse setting `name`; note a fault and return `fallback` when it is missing or malformed."""
+        given = self._environ.get(name, "").strip()
+        text = given or default
+        if text is None:
+            self.faults.append(f"{name} is missing")
+            return fallback
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.faults.append(f"{name}: {error}")
+            return fallback
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise ValueError("must be 32 bytes in base64; `saoma keys new` makes one")
+    return key
+
+
+def _keys(text: str) -> dict[int, bytes]:
+    keys = {}
+    for part in text.split(","):
+        version, _, body = part.strip().partition(":")
+        keys[_whole(1, 65535)(version)] = _key(body)
+    return keys
+
+
+def _origin(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
+        if parts.scheme not in schemes or not parts.hostname or not bare:
+            raise ValueError(f"must be an origin such as {schemes[0]}://host, without a path")
+        return text.rstrip("/")
+
+    return parse
+
+
+def _prefix(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or not parts.path.endswith("/") or parts.query:
+        raise ValueError("must be an https address that ends with a slash, such as https://m.example.com/q/")
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError("must be 0 or 1")
+    return text == "1"
+
+
+def _level(text: str) -> str:
+    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("sqlite:///", "mysql+pymysql://")):
+        raise ValueError("must begin with sqlite:/// or mysql+pymysql://")
+    return text
+
+
+def _verification(text: str) -> tuple[str, str] | None:
+    if not text:
+        return None
+    name, _, content = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z0-9_\-]{1,64}\.txt", name) or not re.fullmatch(
+        r"[A-Za-z0-9]{1,128}", content
+    ):
+        raise ValueError("must be NAME.txt=CONTENT as the platform's console gives them")
+    return name, content
+
+
+def _optional_path(text: str) -> Path | None:
+    if not text:
+        return None
+    if not Path(text).is_file():
+        raise ValueError("names no file")
+    return Path(text)
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from `environ`; raise BadSettings with every fault found."""
+    reader = _Reader(environ)
+    take = reader.take
+    data = Path(environ.get("SAOMA_DATA") or "var").resolve()
+    demo = take("SAOMA_DEMO", _switch, "0", False)
+    sandbox_port = take("SAOMA_SANDBOX_PORT", _whole(1, 65535), "8001", 8001)
+    # A demo talks to the local platform; anything else must say which one it means.
+    platform = f"http://127.0.0.1:{sandbox_port}" if demo else None
+    origin = _origin("https", "http")
+    settings = Settings(
+        data=data,
+        port=take("SAOMA_PORT", _whole(1, 65535), "8000", 8000),
+        sandbox_port=sandbox_port,
+        database_url=take("SAOMA_DATABASE_URL", _database, f"sqlite:///{data}/saoma.db", ""),
+        master_keys=take("SAOMA_MASTER_KEYS", _keys, None, {}),
+        code_key=take("SAOMA_CODE_KEY", _key, None, b""),
+        link_prefix=take("SAOMA_LINK_PREFIX", _prefix, None, ""),
+        public_url=take("SAOMA_PUBLIC_URL", _origin("https"), None, ""),
+        wechat_api_url=take("SAOMA_WECHAT_API_URL", origin, platform or "https://api.weixin.qq.com", ""),
+        pay_api_url=take("SAOMA_PAY_API_URL", origin, platform or "https://api.mch.weixin.qq.com", ""),
+        redis_url=environ.get("SAOMA_REDIS_URL") or None,
+        trusted_proxies=take("SAOMA_TRUSTED_PROXIES", _whole(0, 10), "0", 0),
+        log_level=take("SAOMA_LOG_LEVEL", _level, "INFO", "INFO"),
+        demo=demo,
+        location=take("SAOMA_LOCATION", _switch, "0", False),
+        address_regions=take("SAOMA_ADDRESS_REGIONS", _optional_path, "", None),
+        session_hours=take("SAOMA_SESSION_HOURS", _whole(1, 720), "24", 24),
+        award_days=take("SAOMA_AWARD_DAYS", _whole(1, 365), "30", 30),
+        verification_file=take("SAOMA_VERIFICATION_FILE", _verification, "", None),
+    )
+    if reader.faults:
+        raise BadSettings(reader.faults)
+    return settings
