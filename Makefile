@@ -27,7 +27,7 @@ test: ## Check everything: lint, types, import contracts, all tests (starts a pr
 
 lint: ## Lint, formatting, types and import contracts only
 	@bin/venv dev
-	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff check --output-format concise
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
 	@PYTHONPATH=. .venv/bin/lint-imports --no-logo

@@ -136,10 +136,15 @@ def mariadb_server(pytestconfig: pytest.Config) -> PrivateMariaDB:
 
 
 @pytest.fixture(scope="session")
-def mariadb_url(mariadb_server: PrivateMariaDB) -> str:
+def worker_name() -> str:
+    """The name of this process among those that share the run: main, gw0, gw1 …."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(mariadb_server: PrivateMariaDB, worker_name: str) -> str:
     """The URL of this worker's own MariaDB database, migrated."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    url = mariadb_server.create_database(f"saoma_{worker}")
+    url = mariadb_server.create_database(f"saoma_{worker_name}")
     database = Database(url)
     migrate.upgrade(database)
     database.dispose()
