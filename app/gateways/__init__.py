@@ -1,0 +1,1 @@
+"""Clients of the outside world, one folder per platform; each fills a Protocol that a room declares."""
