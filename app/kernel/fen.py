@@ -2,7 +2,7 @@
 
 import re
 
-_YUAN = re.compile(r"(?P<sign>-?)(?P<yuan>\d{1,13})(?:\.(?P<fen>\d{1,2}))?")
+_YUAN = re.compile(r"(?P<sign>-?)(?P<yuan>[0-9]{1,13})(?:\.(?P<fen>[0-9]{1,2}))?")
 
 
 def format_yuan(fen: int) -> str:

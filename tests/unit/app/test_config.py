@@ -1,0 +1,70 @@
+"""Settings: a full set is read, every fault is named at once, and no secret shows."""
+
+import base64
+
+import pytest
+
+from app.config import BadSettings, load_settings
+
+KEY = base64.b64encode(bytes(32)).decode()
+GOOD = {
+    "SAOMA_MASTER_KEYS": f"1:{KEY}",
+    "SAOMA_CODE_KEY": KEY,
+    "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
+    "SAOMA_PUBLIC_URL": "https://m.example.com",
+}
+
+
+def test_a_full_environment_is_read() -> None:
+    settings = load_settings({**GOOD, "SAOMA_PORT": "9000", "SAOMA_DATA": "/srv/saoma"})
+    assert settings.port == 9000
+    assert settings.embedded
+    assert settings.database_url == "sqlite:////srv/saoma/saoma.db"
+    assert settings.pay_api_url == "https://api.mch.weixin.qq.com"
+
+
+def test_a_demo_speaks_to_the_local_platform() -> None:
+    settings = load_settings({**GOOD, "SAOMA_DEMO": "1", "SAOMA_SANDBOX_PORT": "9001"})
+    assert settings.wechat_api_url == settings.pay_api_url == settings.sandbox_url == "http://127.0.0.1:9001"
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(BadSettings) as bad:
+        load_settings(
+            {"SAOMA_PORT": "eighty", "SAOMA_MASTER_KEYS": "1:AAAA", "SAOMA_LINK_PREFIX": "http://x/q/"}
+        )
+    named = {fault.split(":")[0].split(" ")[0] for fault in bad.value.faults}
+    assert named == {
+        "SAOMA_PORT",
+        "SAOMA_MASTER_KEYS",
+        "SAOMA_CODE_KEY",
+        "SAOMA_LINK_PREFIX",
+        "SAOMA_PUBLIC_URL",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAOMA_PORT", "0"),
+        ("SAOMA_PORT", "70000"),
+        ("SAOMA_DEMO", "yes"),
+        ("SAOMA_DATABASE_URL", "postgresql://x"),
+        ("SAOMA_PUBLIC_URL", "https://m.example.com/path"),
+        ("SAOMA_LINK_PREFIX", "https://m.example.com/q"),
+        ("SAOMA_LOG_LEVEL", "LOUD"),
+        ("SAOMA_ADDRESS_REGIONS", "/nowhere/at/all.csv"),
+        ("SAOMA_VERIFICATION_FILE", "../x.txt=abc"),
+        ("SAOMA_MASTER_KEYS", f"0:{KEY}"),
+    ],
+)
+def test_a_bad_value_is_one_fault(name: str, value: str) -> None:
+    with pytest.raises(BadSettings) as bad:
+        load_settings({**GOOD, name: value})
+    assert [fault.partition(":")[0] for fault in bad.value.faults] == [name]
+
+
+def test_keys_do_not_show() -> None:
+    shown = repr(load_settings({**GOOD, "SAOMA_REDIS_URL": "redis://:password@h/0"}))
+    assert "password" not in shown
+    assert "master_keys" not in shown
