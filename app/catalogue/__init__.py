@@ -1,0 +1,1 @@
+"""What is sold: products, each of one brand."""

@@ -1,0 +1,90 @@
+"""Reading brands and apps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from app.organisation.errors import UnknownApp, UnknownBrand
+from app.organisation.models import App, Brand
+
+
+@dataclass(frozen=True, slots=True)
+class BrandView:
+    """A brand as others need to know it."""
+
+    id: int
+    slug: str
+    name_zh: str
+    name_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """An app with what a login through it needs; the secret is for the gateway only."""
+
+    id: int
+    brand_id: int | None
+    appid: str
+    open_platform: str
+    secret: str = field(repr=False)
+
+
+_BRAND = select(Brand.id, Brand.slug, Brand.name_zh, Brand.name_en)
+_BRAND_BY_ID = _BRAND.where(Brand.id == bindparam("wanted"))
+_BRAND_BY_SLUG = _BRAND.where(Brand.slug == bindparam("wanted"))
+_APP = select(App.id, App.brand_id, App.appid, App.open_platform, App.secret)
+_APP_BY_ID = _APP.where(App.id == bindparam("wanted"))
+_APP_BY_APPID = _APP.where(App.appid == bindparam("wanted"))
+_OPEN_PLATFORM = select(App.open_platform).where(App.id == bindparam("wanted"))
+
+
+def brand(session: Session, *, brand_id: int) -> BrandView:
+    """Return a brand by id; raise UnknownBrand."""
+    row = session.connection().execute(_BRAND_BY_ID, {"wanted": brand_id}).first()
+    if row is None:
+        raise UnknownBrand("there is no such brand")
+    return BrandView(*row)
+
+
+def brand_by_slug(session: Session, *, slug: str) -> BrandView:
+    """Return a brand by slug; raise UnknownBrand."""
+    row = session.connection().execute(_BRAND_BY_SLUG, {"wanted": slug}).first()
+    if row is None:
+        raise UnknownBrand("there is no brand with this slug; `saoma brands list` shows them")
+    return BrandView(*row)
+
+
+def brands(session: Session) -> Sequence[BrandView]:
+    """Return all brands by slug."""
+    return [BrandView(*row) for row in session.connection().execute(_BRAND.order_by(Brand.slug))]
+
+
+def app(session: Session, *, app_id: int) -> AppView:
+    """Return an app by id; raise UnknownApp."""
+    row = session.connection().execute(_APP_BY_ID, {"wanted": app_id}).first()
+    if row is None:
+        raise UnknownApp("there is no such app")
+    return AppView(*row)
+
+
+def app_by_appid(session: Session, *, appid: str) -> AppView:
+    """Return the app with WeChat's `appid`; raise UnknownApp."""
+    row = session.connection().execute(_APP_BY_APPID, {"wanted": appid}).first()
+    if row is None:
+        raise UnknownApp("no app of ours has this appid")
+    return AppView(*row)
+
+
+def apps(session: Session) -> Sequence[AppView]:
+    """Return all apps by appid."""
+    return [AppView(*row) for row in session.connection().execute(_APP.order_by(App.appid))]
+
+
+def open_platform(session: Session, *, app_id: int) -> str:
+    """Return the name of the Open Platform account that scopes the unionids of an app; raise UnknownApp."""
+    found = session.connection().execute(_OPEN_PLATFORM, {"wanted": app_id}).scalar()
+    if found is None:
+        raise UnknownApp("there is no such app")
+    return str(found)
