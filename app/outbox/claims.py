@@ -8,27 +8,26 @@ message and may change nothing but its own attempt row.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import String, bindparam, delete, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert
+from app.db.base import UtcDateTime
 from app.db.engine import db_now
 from app.outbox import backoff
 from app.outbox.contracts import Done, Message, Park, RetryAt, RetryLater, Settlement
 from app.outbox.models import Attempt, FinishedMessage, MessageState, OutboxMessage
 
-_TABLE = OutboxMessage.__table__
+_FINISHED = ["id", "topic", "key", "attempts", "enqueued_at", "finished_at", "detail"]
 _COLUMNS = (
     OutboxMessage.id,
-    OutboxMessage.topic,
     OutboxMessage.key,
     OutboxMessage.group_key,
     OutboxMessage.payload,
     OutboxMessage.attempts,
     OutboxMessage.failures,
     OutboxMessage.in_flight,
-    OutboxMessage.enqueued_at,
 )
 
 
@@ -54,19 +53,10 @@ def lock_due(
     )
     if only is not None:
         wanted = wanted.where(OutboxMessage.id == only)
+    rows = session.connection().execute(wanted).all()
     messages = [
-        Message(
-            id=row.id,
-            topic=row.topic,
-            key=row.key,
-            group=row.group_key,
-            payload=row.payload,
-            attempt=row.attempts + 1,
-            failures=row.failures,
-            interrupted=row.in_flight,
-            enqueued_at=row.enqueued_at,
-        )
-        for row in session.connection().execute(wanted)
+        Message(message_id, topic, key, group, payload, attempts + 1, failures, interrupted)
+        for message_id, key, group, payload, attempts, failures, interrupted in rows
     ]
     return messages, moment
 
@@ -76,18 +66,17 @@ def lease(
 ) -> None:
     """Lease locked messages to `worker` and write one attempt row each."""
     connection = session.connection()
+    ids = [message.id for message in messages]
     connection.execute(
         update(OutboxMessage)
-        .where(OutboxMessage.id.in_([message.id for message in messages]))
+        .where(OutboxMessage.id.in_(ids))
         .values(attempts=OutboxMessage.attempts + 1, in_flight=True, lease_owner=worker, lease_until=until)
     )
-    connection.execute(
-        insert(Attempt),
-        [
-            {"message_id": message.id, "number": message.attempt, "worker": worker, "started_at": started_at}
-            for message in messages
-        ],
-    )
+    # Copied inside the database: a batch of 500 costs one statement, not 2,000 parameters.
+    begun = select(
+        OutboxMessage.id, OutboxMessage.attempts, literal(worker), literal(started_at, UtcDateTime())
+    ).where(OutboxMessage.id.in_(ids))
+    connection.execute(insert(Attempt).from_select(["message_id", "number", "worker", "started_at"], begun))
 
 
 def still_ours(session: Session, messages: Sequence[Message]) -> set[int]:
@@ -99,7 +88,8 @@ def still_ours(session: Session, messages: Sequence[Message]) -> set[int]:
         .order_by(OutboxMessage.id)
         .with_for_update()
     )
-    return {row.id for row in session.connection().execute(held) if row.attempts == expected[row.id]}
+    rows = session.connection().execute(held).all()
+    return {message_id for message_id, attempts in rows if attempts == expected[message_id]}
 
 
 def report(session: Session, outcomes: Sequence[tuple[Message, str]], *, at: datetime) -> None:
@@ -123,22 +113,21 @@ def let_go(
     `counted` tells whether the attempt number of the messages has been written by `lease` (effects) or
     not (facts and callbacks, which are handled in the transaction that locked them).
     """
-    done = [(message, result) for message, result in settled if isinstance(result, Done)]
-    if done:
-        rows = [
-            {
-                "id": message.id,
-                "topic": message.topic,
-                "key": message.key,
-                "attempts": message.attempt,
-                "enqueued_at": message.enqueued_at,
-                "finished_at": now,
-                "detail": result.detail[:500] or None,
-            }
-            for message, result in done
-        ]
-        session.connection().execute(insert(FinishedMessage), rows)
-        ids = [message.id for message, _ in done]
+    done: dict[str, list[int]] = {}
+    for message, result in settled:
+        if isinstance(result, Done):
+            done.setdefault(result.detail[:500], []).append(message.id)
+    for detail, ids in done.items():
+        moved = select(
+            OutboxMessage.id,
+            OutboxMessage.topic,
+            OutboxMessage.key,
+            OutboxMessage.attempts + (0 if counted else 1),
+            OutboxMessage.enqueued_at,
+            literal(now, UtcDateTime()),
+            literal(detail or None, String(500)),
+        ).where(OutboxMessage.id.in_(ids))
+        session.connection().execute(insert(FinishedMessage).from_select(_FINISHED, moved))
         session.connection().execute(delete(OutboxMessage).where(OutboxMessage.id.in_(ids)))
     for message, result in settled:
         if not isinstance(result, Done):

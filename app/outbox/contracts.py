@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -17,8 +17,7 @@ class EffectKind(StrEnum):
     BLIND = "blind"  # after a crash in mid-call it ends as unknown and is never repeated
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A claimed message. `interrupted`: an earlier attempt began and never reported back."""
 
     id: int
@@ -29,7 +28,6 @@ class Message:
     attempt: int
     failures: int
     interrupted: bool
-    enqueued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

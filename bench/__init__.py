@@ -1,0 +1,1 @@
+"""Speed, measured against bare baselines in the same run."""
