@@ -35,7 +35,9 @@ class WeChatApi:
     def __init__(self, api_url: str, *, deadline_seconds: float = 4.0) -> None:
         self._deadline_seconds = deadline_seconds
         self._client = WeChatClient("", "", timeout=deadline_seconds, auto_retry=False)
-        self._client._http = make_session(api_url)  # noqa: SLF001 - the library offers no other way
+        session = make_session(api_url)
+        session.hooks["response"].append(_refuse_redirect)
+        self._client._http = session  # noqa: SLF001 - the library offers no other way
 
     def get(self, path: str, params: Mapping[str, str]) -> dict[str, object]:
         """Return the answer to a GET without a token. Raises PlatformFault."""
@@ -67,9 +69,17 @@ class WeChatApi:
                 fault = PlatformFault(f"http_{error.response.status_code}")
         except requests.Timeout:
             fault = PlatformFault("timeout")
+        except requests.TooManyRedirects:
+            fault = PlatformFault("redirected")
         except requests.RequestException:
             fault = PlatformFault("network")
         except (TypeError, ValueError):
             fault = PlatformFault("unreadable")
         # Raised outside the handlers: the exceptions above name the URL, and would travel along.
         raise fault
+
+
+def _refuse_redirect(response: requests.Response, **_options: object) -> None:
+    # The platform never redirects; wechatpy would take the JSON of whoever does for an answer.
+    if 300 <= response.status_code < 400:
+        raise requests.TooManyRedirects
