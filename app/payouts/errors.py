@@ -1,0 +1,59 @@
+"""Refusals of payouts."""
+
+from app.kernel.errors import Conflict, Malformed, NotFound, Refused
+
+
+class UnknownPayer(NotFound):
+    """There is no such payer."""
+
+    code = "unknown_payer"
+    title = "There is no such payer"
+
+
+class PayerExists(Conflict):
+    """A payer with this merchant number is there already."""
+
+    code = "payer_exists"
+    title = "This merchant number is known already"
+
+
+class BadPayer(Malformed):
+    """What was said about a payer cannot be right."""
+
+    code = "bad_payer"
+    title = "The payer cannot be saved like this"
+
+
+class AppNotBound(Refused):
+    """The merchant number cannot pay into this app."""
+
+    code = "app_not_bound"
+    title = "Collect it in another mini-program"
+
+
+class NoOpenid(Refused):
+    """WeChat does not know this person in the app in use."""
+
+    code = "no_openid"
+    title = "WeChat does not know you here yet"
+
+
+class AmountNotPayable(Refused):
+    """The amount is outside what the platform or the payer's product transfers at once."""
+
+    code = "amount_not_payable"
+    title = "This amount cannot be transferred"
+
+
+class NameNeeded(Malformed):
+    """WeChat Pay demands the receiver's real name from 2,000 yuan."""
+
+    code = "name_needed"
+    title = "Give the name that your WeChat account is verified with"
+
+
+class AlreadyPaid(Refused):
+    """The money for this award has arrived."""
+
+    code = "already_paid"
+    title = "This has been paid already"

@@ -1,0 +1,359 @@
+"""Opening bills and minding payers.
+
+The one mistake that costs money is a second number for the same award while the first may still pay. So
+an award has one payout row, the payout has one latest bill, and a new number is given only by the guarded
+step from `failed`, which only the platform's own word can bring about. Our clock never ends a bill.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.operations import resolve_alert
+from app.db import secrets
+from app.db.engine import Replay
+from app.db.once import insert_once
+from app.identity import queries as identity
+from app.kernel.actor import Actor
+from app.kernel.ids import PublicIds, new_id
+from app.organisation.models import App
+from app.outbox.operations import enqueue, hasten_group
+from app.payouts import limits, queries
+from app.payouts.errors import (
+    AlreadyPaid,
+    AmountNotPayable,
+    AppNotBound,
+    BadPayer,
+    NameNeeded,
+    NoOpenid,
+)
+from app.payouts.interfaces import ReportInfo
+from app.payouts.models import Bill, Payer, PayerApp, Payout
+from app.payouts.queries import BillView
+from app.payouts.states import (
+    PAYER_TRANSITIONS,
+    PAYOUT_TRANSITIONS,
+    BillState,
+    PayerState,
+    PayoutState,
+)
+
+OPEN_TOPIC = "payouts.open"
+QUERY_TOPIC = "payouts.query"
+BALANCE_ALERT = "payer.balance"
+PROBE_EVERY = timedelta(minutes=10)
+FIRST_POLL = timedelta(minutes=2)
+LONGEST_POLL = timedelta(hours=3)
+
+
+def bill_number(bill_id: int) -> str:
+    """Return the number of a bill: 15 letters and digits that tell nobody how many bills there are."""
+    public = PublicIds(secrets.ring().derive("payouts.bill_no"))
+    return "SB" + public.encode("bl", bill_id).removeprefix("bl_").upper()
+
+
+def open_bill(
+    session: Session,
+    *,
+    award_id: int,
+    brand_id: int,
+    person_id: int,
+    person_ids: Sequence[int],
+    app_id: int,
+    payer_id: int,
+    amount_fen: int,
+    remark: str,
+    now: datetime,
+    actor: Actor,
+    user_name: str | None = None,
+) -> BillView:
+    """Return the open bill of an award, opening one when there is none; never a second one.
+
+    `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use: its appid and the
+    cluster's openid there are frozen in the bill with every other parameter of the request. `remark` has
+    at most 32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is
+    opened only when the platform has said that the last one failed or was cancelled.
+
+    Raises AlreadyPaid, AppNotBound, NoOpenid, AmountNotPayable, NameNeeded, UnknownPayer.
+    """
+    payout = _lookup(session, award_id)
+    if payout is not None and payout.state is not PayoutState.FAILED:
+        return _present(session, award_id, payout.state)
+    payer = queries.payer(session, payer_id)
+    _require_payable(payer, amount_fen, user_name)
+    appid = _appid(session, payer, app_id)
+    openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
+    if openid is None:
+        raise NoOpenid("sign in to this mini-program again, then collect")
+    generation = 1 if payout is None else payout.generation + 1
+    if payout is None:
+        payout_id = new_id()
+        won = insert_once(
+            session,
+            insert(Payout),
+            {
+                "id": payout_id,
+                "award_id": award_id,
+                "brand_id": brand_id,
+                "payer_id": payer.id,
+                "person_id": person_id,
+                "amount_fen": amount_fen,
+                "state": PayoutState.OPEN,
+                "generation": generation,
+                "created_at": now,
+            },
+        )
+    else:
+        payout_id = payout.id
+        won = _next_generation(session, payout_id, generation)
+    if not won:
+        # Another tap was faster and has committed: its bill is the bill.
+        rival = _lookup(session, award_id)
+        assert rival is not None
+        return _present(session, award_id, rival.state)
+    bill_id = new_id()
+    bill_no = bill_number(bill_id)
+    message_id = enqueue(
+        session, topic=OPEN_TOPIC, key=bill_no, payload={"bill": bill_id}, now=now, group=str(payer.id)
+    )
+    # Everything that the request will say is frozen here, so that each repeat says the same.
+    session.connection().execute(
+        insert(Bill),
+        {
+            "id": bill_id,
+            "payout_id": payout_id,
+            "payer_id": payer.id,
+            "generation": generation,
+            "bill_no": bill_no,
+            "state": BillState.NEW,
+            "app_id": app_id,
+            "appid": appid,
+            "openid": openid,
+            "user_name": user_name if amount_fen >= limits.NAME_FROM_FEN else None,
+            "amount_fen": amount_fen,
+            "remark": remark,
+            "scene_id": payer.scene_id,
+            "report_infos": payer.report_infos,
+            "recv_style": limits.recv_style(payer.recv_style, amount_fen),
+            "notify_url": payer.notify_url,
+            "message_id": message_id,
+            "polls": 0,
+            "poll_at": now + FIRST_POLL,
+            "opened_by": actor.label[:64],
+            "opened_at": now,
+        },
+    )
+    return _present(session, award_id, PayoutState.OPEN)
+
+
+def _present(session: Session, award_id: int, state: PayoutState) -> BillView:
+    if state is PayoutState.SETTLED:
+        raise AlreadyPaid("the money has arrived in WeChat")
+    bill = queries.latest_bill(session, award_id=award_id)
+    assert bill is not None
+    return bill
+
+
+def _lookup(session: Session, award_id: int) -> Row[tuple[int, PayoutState, int]] | None:
+    found = select(Payout.id, Payout.state, Payout.generation).where(Payout.award_id == award_id)
+    return session.connection().execute(found).first()
+
+
+def _next_generation(session: Session, payout_id: int, generation: int) -> bool:
+    reopened = (
+        update(Payout)
+        .where(
+            Payout.id == payout_id,
+            Payout.state.in_(PAYOUT_TRANSITIONS.sources(PayoutState.OPEN)),
+            Payout.generation == generation - 1,
+        )
+        .values(state=PayoutState.OPEN, generation=generation)
+    )
+    return session.connection().execute(reopened).rowcount == 1
+
+
+def _appid(session: Session, payer: Payer, app_id: int) -> str:
+    bound = (
+        select(App.appid)
+        .join(PayerApp, PayerApp.app_id == App.id)
+        .where(PayerApp.payer_id == payer.id, App.id == app_id)
+    )
+    appid = session.connection().execute(bound).scalar()
+    if appid is None:
+        raise AppNotBound("this prize is paid in another mini-program of the brand; collect it there")
+    return appid
+
+
+def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> None:
+    if not limits.SMALLEST_FEN <= amount_fen <= payer.product_max_fen:
+        raise AmountNotPayable(
+            "the amount is outside what can be transferred at once; the organiser has to raise the limit"
+        )
+    if amount_fen >= limits.NAME_FROM_FEN and not user_name:
+        raise NameNeeded("WeChat Pay asks for the receiver's verified name from 2,000 yuan")
+
+
+def pause(session: Session, *, payer_id: int, reason: str, now: datetime, actor: Actor) -> None:
+    """Stop a payer's bills until `resume`; bills that wait keep waiting, those sent go on.
+
+    Raises UnknownPayer, or TransitionRefused when somebody has paused it already.
+    """
+    _change_payer(session, payer_id, PayerState.PAUSED_OPERATOR, reason=reason, now=now, actor=actor)
+
+
+def resume(session: Session, *, payer_id: int, now: datetime, actor: Actor) -> int:
+    """Let a paused payer's bills go out again, all that wait at once (after a top-up, say).
+
+    Returns how many wait. Raises UnknownPayer, or TransitionRefused when it is not paused.
+    """
+    _change_payer(session, payer_id, PayerState.ACTIVE, reason=None, now=now, actor=actor)
+    resolve_alert(session, kind=BALANCE_ALERT, subject=str(payer_id), by=actor.label, now=now)
+    return hasten_group(session, topic=OPEN_TOPIC, group=str(payer_id), now=now)
+
+
+def _change_payer(
+    session: Session, payer_id: int, new: PayerState, *, reason: str | None, now: datetime, actor: Actor
+) -> None:
+    payer = queries.payer(session, payer_id)
+    PAYER_TRANSITIONS.require(payer.state, new)
+    if not change_payer(session, payer_id, new, reason=reason, now=now, actor=actor):
+        raise Replay
+    session.expire(payer)
+
+
+def change_payer(
+    session: Session, payer_id: int, new: PayerState, *, reason: str | None, now: datetime, actor: Actor
+) -> bool:
+    """Bring a payer to state `new` if its present one leads there; return whether it did."""
+    changed = (
+        update(Payer)
+        .where(Payer.id == payer_id, Payer.state.in_(PAYER_TRANSITIONS.sources(new)))
+        .values(
+            state=new,
+            state_reason=reason,
+            state_by=actor.label[:64],
+            state_at=now,
+            probe_at=now + PROBE_EVERY if new is PayerState.PAUSED_BALANCE else None,
+        )
+    )
+    return session.connection().execute(changed).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class PayerDetails:
+    """A payer as it is set up; `report_infos` are what the scene demands (contract 4.8).
+
+    `notify_url` is where the platform reports: https, without a query, or None to rely on asking.
+    `app_ids` are the apps that the merchant number is bound to on the platform.
+    """
+
+    name: str
+    mchid: str
+    serial_no: str
+    private_key: str = field(repr=False)
+    apiv3_key: str = field(repr=False)
+    public_key_id: str
+    public_key: str = field(repr=False)
+    app_ids: tuple[int, ...]
+    product_max_fen: int
+    report_infos: tuple[ReportInfo, ...]
+    scene_id: str = "1000"
+    recv_style: str | None = None
+    notify_url: str | None = None
+    brand_id: int | None = None
+
+
+def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
+    """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
+
+    Bills that are open keep what they were opened with. A payer keeps its state, and its brand: raises
+    BadPayer when another one is given, or when the details break a rule of the platform.
+    """
+    faults = limits.faults(
+        scene_id=payer.scene_id,
+        report_infos=payer.report_infos,
+        recv_style=payer.recv_style,
+        notify_url=payer.notify_url,
+        product_max_fen=payer.product_max_fen,
+    )
+    if faults:
+        raise BadPayer("; ".join(faults))
+    values = {
+        "name": payer.name,
+        "serial_no": payer.serial_no,
+        "private_key": payer.private_key,
+        "apiv3_key": payer.apiv3_key,
+        "public_key_id": payer.public_key_id,
+        "public_key": payer.public_key,
+        "scene_id": payer.scene_id,
+        "report_infos": [
+            {"info_type": info.info_type, "info_content": info.info_content} for info in payer.report_infos
+        ],
+        "recv_style": payer.recv_style,
+        "notify_url": payer.notify_url,
+        "product_max_fen": payer.product_max_fen,
+    }
+    payer_id = new_id()
+    row = {
+        **values,
+        "id": payer_id,
+        "brand_id": payer.brand_id,
+        "mchid": payer.mchid,
+        "state": PayerState.ACTIVE,
+        "state_by": actor.label[:64],
+        "state_at": now,
+        "created_at": now,
+    }
+    if not insert_once(session, insert(Payer), row):
+        known = queries.payer_of(session, payer.mchid)
+        if known.brand_id != payer.brand_id:
+            raise BadPayer("this merchant number belongs to another brand here")
+        payer_id = known.id
+        session.connection().execute(update(Payer).where(Payer.id == payer_id).values(values))
+        session.expire(known)
+    connection = session.connection()
+    connection.execute(
+        delete(PayerApp).where(PayerApp.payer_id == payer_id, PayerApp.app_id.not_in(payer.app_ids))
+    )
+    for app_id in payer.app_ids:
+        insert_once(session, insert(PayerApp), {"payer_id": payer_id, "app_id": app_id})
+    return payer_id
+
+
+_POLLED = (
+    update(Bill)
+    .where(Bill.id == bindparam("bill"), Bill.polls == bindparam("known_polls"))
+    .values(polls=Bill.polls + 1, poll_at=bindparam("next_poll_at"))
+)
+
+
+def poll_due(session: Session, *, now: datetime, limit: int = 200) -> int:
+    """Enqueue a query for at most `limit` bills that have been open too long without news; return how many.
+
+    Callbacks get lost; a query is how we learn of an end then. Ever less often, from two minutes to three
+    hours. Harmless when two run at once: polls are numbered.
+    """
+    due = (
+        select(Bill.id, Bill.bill_no, Bill.payer_id, Bill.polls)
+        .where(Bill.poll_at <= now)
+        .order_by(Bill.poll_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = session.connection().execute(due).all()
+    for row in rows:
+        pause = min(LONGEST_POLL, FIRST_POLL * 3 ** min(row.polls + 1, 8))
+        polled = {"bill": row.id, "known_polls": row.polls, "next_poll_at": now + pause}
+        session.connection().execute(_POLLED, polled)
+        enqueue(
+            session,
+            topic=QUERY_TOPIC,
+            key=f"{row.bill_no}:{row.polls + 1}",
+            payload={"bill": row.id, "poll": row.polls + 1},
+            now=now,
+            group=str(row.payer_id),
+        )
+    return len(rows)

@@ -1,0 +1,120 @@
+"""Reading payers, payouts and bills."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.ledger.models import AccountKind, Asset
+from app.ledger.operations import AccountRef, ensure_account
+from app.payouts.errors import UnknownPayer
+from app.payouts.interfaces import PayerCredentials
+from app.payouts.models import Bill, Payer, Payout
+from app.payouts.states import BillState
+
+
+@dataclass(frozen=True, slots=True)
+class BillView:
+    """A bill as its receiver's app needs it.
+
+    `message_id` is the outbox message that opens it: the edge may deliver that at once. `package_info` is
+    there while the shopper can confirm, to be handed to wx.requestMerchantTransfer together with `mchid`
+    and `appid` (contract 13.4).
+    """
+
+    bill_id: int
+    message_id: int
+    bill_no: str
+    generation: int
+    state: BillState
+    app_id: int
+    appid: str
+    mchid: str
+    amount_fen: int
+    fail_reason: str | None
+    opened_at: datetime
+    package_info: str | None = field(repr=False)
+
+
+def payer(session: Session, payer_id: int) -> Payer:
+    """Return a payer; raise UnknownPayer."""
+    found = session.get(Payer, payer_id)
+    if found is None:
+        raise UnknownPayer("there is no payer with this id; `saoma payers list` shows them")
+    return found
+
+
+def payer_of(session: Session, mchid: str) -> Payer:
+    """Return the payer with merchant number `mchid`; raise UnknownPayer."""
+    found = session.scalar(select(Payer).where(Payer.mchid == mchid))
+    if found is None:
+        raise UnknownPayer("there is no payer with this merchant number; `saoma payers list` shows them")
+    return found
+
+
+def payers(session: Session) -> Sequence[Payer]:
+    """Return all payers, the oldest first."""
+    return session.scalars(select(Payer).order_by(Payer.id)).all()
+
+
+def credentials(payer: Payer) -> PayerCredentials:
+    """Return what signs for a payer."""
+    return PayerCredentials(
+        mchid=payer.mchid,
+        serial_no=payer.serial_no,
+        private_key_pem=payer.private_key,
+        apiv3_key=payer.apiv3_key,
+        public_key_id=payer.public_key_id,
+        public_key_pem=payer.public_key,
+    )
+
+
+def paid_account(session: Session, *, payer_id: int, brand_id: int | None, now: datetime) -> AccountRef:
+    """Return the ledger account that holds what a payer has paid out, in fen."""
+    return ensure_account(
+        session,
+        kind=AccountKind.OPEN,
+        asset=Asset.FEN,
+        purpose="paid",
+        owner_id=payer_id,
+        brand_id=brand_id,
+        now=now,
+    )
+
+
+def latest_bill(session: Session, *, award_id: int) -> BillView | None:
+    """Return the latest bill of an award; None when none was ever opened."""
+    wanted = (
+        select(
+            Bill.id,
+            Bill.message_id,
+            Bill.bill_no,
+            Bill.generation,
+            Bill.state,
+            Bill.app_id,
+            Bill.appid,
+            Payer.mchid,
+            Bill.amount_fen,
+            Bill.fail_reason,
+            Bill.opened_at,
+            Bill.package_info,
+        )
+        .join(Payout, Payout.id == Bill.payout_id)
+        .join(Payer, Payer.id == Bill.payer_id)
+        .where(Payout.award_id == award_id)
+        .order_by(Bill.generation.desc())
+        .limit(1)
+    )
+    row = session.connection().execute(wanted).first()
+    if row is None:
+        return None
+    confirmable = row.state is BillState.WAIT_USER_CONFIRM
+    return BillView(*row[:-1], package_info=row.package_info if confirmable else None)
+
+
+def bills_of(session: Session, *, award_id: int) -> Sequence[Bill]:
+    """Return every attempt at paying an award, the first first."""
+    wanted = select(Bill).join(Payout, Payout.id == Bill.payout_id).where(Payout.award_id == award_id)
+    return session.scalars(wanted.order_by(Bill.generation)).all()

@@ -1,0 +1,1 @@
+"""Points: granted in lots that know who bears their cost and when they end."""

@@ -1,0 +1,65 @@
+"""Lots of points and the entries that tell how they came.
+
+The balance itself is the ledger's (asset points, one personal account per person and kind). A lot says
+who bears the cost and until when the points count; an entry is the line that the member and the cost
+accounting read.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy.orm import Mapped
+
+from app.db.base import Base, big_int, enum_check, enum_column, id_column, moment, ref, text_column
+
+
+class PointsKind(StrEnum):
+    """The accounts that are kept apart (PTS-01)."""
+
+    SPENDABLE = "spendable"
+    GRADING = "grading"
+    ANNUAL = "annual"
+
+
+class PointsLot(Base):
+    """Points granted together: one bearer, one end."""
+
+    __tablename__ = "points_lots"
+    __table_args__ = (
+        Index("ix_points_lots_person_id_kind_expires_at", "person_id", "kind", "expires_at"),
+        enum_check("kind", PointsKind),
+        CheckConstraint("granted > 0", name="granted"),
+        CheckConstraint("remaining >= 0 AND remaining <= granted", name="remaining"),
+    )
+    id: Mapped[int] = id_column()
+    brand_id: Mapped[int] = ref("brands.id")
+    person_id: Mapped[int] = ref("persons.id")
+    kind: Mapped[PointsKind] = enum_column(PointsKind)
+    bearer: Mapped[str] = text_column(64, exact=True, doc="who bears the cost, such as campaign:<id>")
+    granted: Mapped[int] = big_int(doc="points")
+    remaining: Mapped[int] = big_int(doc="points")
+    expires_at: Mapped[datetime | None] = moment(nullable=True, doc="none: never")
+    granted_at: Mapped[datetime] = moment()
+
+
+class PointsEntry(Base):
+    """One change of a person's points, with manner, time, quantity and bearer (PTS-03); append-only."""
+
+    __tablename__ = "points_entries"
+    __table_args__ = (
+        Index("ix_points_entries_person_id_id", "person_id", "id"),
+        enum_check("kind", PointsKind),
+        CheckConstraint("points <> 0", name="points"),
+    )
+    id: Mapped[int] = id_column()
+    brand_id: Mapped[int] = ref("brands.id")
+    person_id: Mapped[int] = ref("persons.id")
+    lot_id: Mapped[int] = ref("points_lots.id")
+    kind: Mapped[PointsKind] = enum_column(PointsKind)
+    points: Mapped[int] = big_int(doc="points; below zero when they leave")
+    manner: Mapped[str] = text_column(48, exact=True)
+    bearer: Mapped[str] = text_column(64, exact=True)
+    ref_id: Mapped[int] = ref(doc="what they were granted for, such as an award")
+    transfer_key: Mapped[str] = text_column(96, exact=True, unique=True)
+    at: Mapped[datetime] = moment()

@@ -1,0 +1,59 @@
+"""Refusals of the prize service."""
+
+from app.kernel.errors import Forbidden, NotFound, Refused
+
+
+class UnknownAward(NotFound):
+    """There is no such award, or it is somebody else's."""
+
+    code = "unknown_award"
+    title = "There is no such award"
+
+
+class VirtualPerson(Forbidden):
+    """A visitor without an identity of their own is never awarded anything (ID-22)."""
+
+    code = "virtual_person"
+    title = "Open the mini-program itself first"
+
+
+class AwardHeld(Refused):
+    """The award waits for a review."""
+
+    code = "award_held"
+    title = "This award is being reviewed"
+
+
+class AwardRefused(Refused):
+    """The review ended with a no."""
+
+    code = "award_refused"
+    title = "This award was refused"
+
+
+class AwardLapsed(Refused):
+    """Its time to be collected has ended."""
+
+    code = "award_lapsed"
+    title = "The time to collect this has ended"
+
+
+class AlreadyFulfilled(Refused):
+    """There is nothing left to collect."""
+
+    code = "already_fulfilled"
+    title = "This has been collected already"
+
+
+class OpenElsewhere(Refused):
+    """Its bill waits to be confirmed in another mini-program."""
+
+    code = "open_elsewhere"
+    title = "Confirm it where you began"
+
+
+class PhoneWanted(Refused):
+    """The campaign asks for the phone number first; the shopper may decline (contract 13.2)."""
+
+    code = "phone_wanted"
+    title = "The organiser asks for your phone number"
