@@ -12,3 +12,13 @@ class Row:
     unit: str
     bar: str | None
     holds: bool | None
+
+
+def at_least(name: str, value: float, unit: str, bar: float) -> Row:
+    """Return the row of a figure that must be large enough."""
+    return Row(name, value, unit, f">= {bar:,.10g}", value >= bar)
+
+
+def at_most(name: str, value: float, unit: str, bar: float) -> Row:
+    """Return the row of a figure that must be small enough."""
+    return Row(name, value, unit, f"<= {bar:,.10g}", value <= bar)

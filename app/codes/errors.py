@@ -1,6 +1,6 @@
 """What the codes room refuses, each with a stable code."""
 
-from app.kernel.errors import Malformed
+from app.kernel.errors import Conflict, Malformed
 
 
 class NotACode(Malformed):
@@ -15,3 +15,10 @@ class CodeAltered(Malformed):
 
     code = "code_altered"
     title = "The code was not read correctly"
+
+
+class PackBusy(Conflict):
+    """Another process is writing print packs into the same folder."""
+
+    code = "pack_busy"
+    title = "The print pack is being written"

@@ -123,6 +123,11 @@ _READING = _reading_table()
 _PAIRS = np.frombuffer("".join(a + b for a in ALPHABET for b in ALPHABET).encode(), dtype=np.uint16)
 
 
+def grouped(code: str) -> str:
+    """Return `code` as people read and type it: four groups of four."""
+    return "-".join(code[place : place + 4] for place in range(0, CODE_LETTERS, 4))
+
+
 class Parsed(NamedTuple):
     """What the letters of a code say; not yet whether it is genuine (BatchKey.verifies)."""
 
