@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from app.gateways.http import DeadlineExceeded, check_origin, make_session, run_within
-from tests.unit.gateways.conftest import Seen, Server, send
+from tests.support.loopback import LoopbackServer, Seen, send
 
 
 def _calls_left() -> list[threading.Thread]:
@@ -52,7 +52,7 @@ def test_anything_else_than_an_origin_is_refused(url: str) -> None:
         check_origin(url)
 
 
-def test_every_url_goes_to_the_origin_with_path_and_query_intact(server: Server) -> None:
+def test_every_url_goes_to_the_origin_with_path_and_query_intact(server: LoopbackServer) -> None:
     server.reply(200, b"{}")
     with make_session(server.url) as session:
         session.get("https://api.weixin.qq.com/sns/x?a=1%2B2&b=%E6%89%AB", timeout=2)
@@ -64,7 +64,7 @@ def test_every_url_goes_to_the_origin_with_path_and_query_intact(server: Server)
 
 
 def test_nothing_comes_from_the_environment(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     netrc = f"{tmp_path}/netrc"
     with open(netrc, "w", encoding="ascii") as file:  # noqa: PTH123 - one line of a test
@@ -77,7 +77,7 @@ def test_nothing_comes_from_the_environment(
     assert server.seen[0].headers["Authorization"] == "ours"
 
 
-def test_cookies_are_not_kept(server: Server) -> None:
+def test_cookies_are_not_kept(server: LoopbackServer) -> None:
     server.reply(200, b"{}", {"Set-Cookie": "a=b"})
     with make_session(server.url) as session:
         session.get("https://x.example/", timeout=2)
@@ -85,7 +85,7 @@ def test_cookies_are_not_kept(server: Server) -> None:
     assert "Cookie" not in server.seen[1].headers
 
 
-def test_an_endless_answer_is_cut_off(server: Server) -> None:
+def test_an_endless_answer_is_cut_off(server: LoopbackServer) -> None:
     server.reply(200, b"x" * (4 * 1024 * 1024 + 1))
     with make_session(server.url) as session, pytest.raises(requests.ConnectionError, match="larger"):
         session.get("https://x.example/", timeout=5)
@@ -103,7 +103,7 @@ def test_run_within_returns_raises_and_carries_the_context() -> None:
         run_within(1, slow_inside)
 
 
-def test_slow_headers_do_not_outlast_the_deadline(server: Server) -> None:
+def test_slow_headers_do_not_outlast_the_deadline(server: LoopbackServer) -> None:
     def drip(handler: BaseHTTPRequestHandler, _seen: Seen) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         for _ in range(30):
@@ -118,7 +118,7 @@ def test_slow_headers_do_not_outlast_the_deadline(server: Server) -> None:
         assert time.monotonic() - began < 1.0
 
 
-def test_a_slow_body_ends_the_call_and_its_thread(server: Server) -> None:
+def test_a_slow_body_ends_the_call_and_its_thread(server: LoopbackServer) -> None:
     def drip(handler: BaseHTTPRequestHandler, _seen: Seen) -> None:
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
@@ -135,7 +135,9 @@ def test_a_slow_body_ends_the_call_and_its_thread(server: Server) -> None:
         _wait_until_no_call_is_left(2)
 
 
-def test_a_call_that_was_given_up_is_not_sent_later(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_was_given_up_is_not_sent_later(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.reply(200, b"{}")
     look_up = socket.getaddrinfo
 
@@ -152,7 +154,7 @@ def test_a_call_that_was_given_up_is_not_sent_later(server: Server, monkeypatch:
     assert server.seen == []
 
 
-def test_the_deadline_shortens_the_time_out_of_a_socket(server: Server) -> None:
+def test_the_deadline_shortens_the_time_out_of_a_socket(server: LoopbackServer) -> None:
     hold = threading.Event()
     server.answer = lambda _handler, _seen: hold.wait(5) and None
     with make_session(server.url) as session:
@@ -162,7 +164,7 @@ def test_the_deadline_shortens_the_time_out_of_a_socket(server: Server) -> None:
     hold.set()
 
 
-def test_queries_stay_out_of_the_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_queries_stay_out_of_the_log(server: LoopbackServer, caplog: pytest.LogCaptureFixture) -> None:
     server.answer = lambda handler, _seen: send(handler, 302, b"", {"Location": "/b?secret=two"})
     with make_session(server.url) as session, caplog.at_level(logging.DEBUG):
         session.get("https://x.example/a?secret=one", timeout=2, allow_redirects=False)

@@ -4,23 +4,23 @@ from collections.abc import Callable
 import pytest
 
 from app.gateways.wechat import PlatformFault, WeChatApi
-from tests.unit.gateways.conftest import Server
+from tests.support.loopback import LoopbackServer
 
 
-def test_get_sends_the_query_and_no_token(server: Server) -> None:
+def test_get_sends_the_query_and_no_token(server: LoopbackServer) -> None:
     server.reply(200, b'{"openid": "o1"}')
     assert WeChatApi(server.url).get("/sns/x", {"appid": "wx1", "js_code": "a b"}) == {"openid": "o1"}
     assert server.seen[0].target == "/sns/x?appid=wx1&js_code=a+b"
 
 
-def test_post_sends_real_utf8_and_the_token(server: Server) -> None:
+def test_post_sends_real_utf8_and_the_token(server: LoopbackServer) -> None:
     server.reply(200, b'{"errcode": 0, "errmsg": "ok"}')
     WeChatApi(server.url).post("/wxa/x", {"name": "扫码"}, token="t1")
     assert server.seen[0].target == "/wxa/x?access_token=t1"
     assert server.seen[0].body == '{"name": "扫码"}'.encode()
 
 
-def test_post_without_a_token_sends_none(server: Server) -> None:
+def test_post_without_a_token_sends_none(server: LoopbackServer) -> None:
     server.reply(200, b'{"access_token": "t"}')
     WeChatApi(server.url).post("/cgi-bin/stable_token", {"a": 1})
     assert server.seen[0].target == "/cgi-bin/stable_token"
@@ -41,7 +41,7 @@ def test_post_without_a_token_sends_none(server: Server) -> None:
     ],
 )
 def test_what_is_not_an_answer_is_a_fault(
-    server: Server, status: int, body: bytes, reason: str, errcode: int | None
+    server: LoopbackServer, status: int, body: bytes, reason: str, errcode: int | None
 ) -> None:
     server.reply(status, body, {"Location": "/elsewhere"} if status == 302 else None)
     with pytest.raises(PlatformFault) as caught:
@@ -50,7 +50,7 @@ def test_what_is_not_an_answer_is_a_fault(
     assert len(server.seen) == 1
 
 
-def test_a_fault_brings_nothing_of_the_request_along(server: Server) -> None:
+def test_a_fault_brings_nothing_of_the_request_along(server: LoopbackServer) -> None:
     faults: list[PlatformFault] = []
     calls: list[Callable[[], object]] = [
         lambda: WeChatApi("http://127.0.0.1:9").get("/sns/x", {"secret": "geheim"}),

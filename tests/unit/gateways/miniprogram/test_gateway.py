@@ -28,7 +28,7 @@ from app.identity.interfaces import (
     TooFrequent,
 )
 from app.kernel.errors import DomainError
-from tests.unit.gateways.conftest import Server, send
+from tests.support.loopback import LoopbackServer, send
 
 APP = AppCredentials("wx0000000000000001", "geheim-secret")
 LOGIN = {"openid": "o-openid", "session_key": "a2V5", "unionid": "u-union"}
@@ -59,18 +59,18 @@ class Tokens:
         self.number += 1
 
 
-def _gateway(server: Server, tokens: object | None = None) -> WeChatMiniProgram:
+def _gateway(server: LoopbackServer, tokens: object | None = None) -> WeChatMiniProgram:
     return WeChatMiniProgram(WeChatApi(server.url), tokens or Tokens())  # type: ignore[arg-type]
 
 
-def _reply(server: Server, answer: object) -> None:
+def _reply(server: LoopbackServer, answer: object) -> None:
     server.reply(200, json.dumps(answer).encode())
 
 
 # Login
 
 
-def test_a_login_code_is_exchanged(server: Server) -> None:
+def test_a_login_code_is_exchanged(server: LoopbackServer) -> None:
     _reply(server, LOGIN)
     session = _gateway(server).code_to_session(APP, "code&1")
     assert (session.openid, session.unionid, session.session_key) == ("o-openid", "u-union", "a2V5")
@@ -86,12 +86,12 @@ def test_a_login_code_is_exchanged(server: Server) -> None:
 
 
 @pytest.mark.parametrize("unionid", [{}, {"unionid": ""}, {"unionid": None}])
-def test_an_unknown_unionid_is_none(server: Server, unionid: dict[str, object]) -> None:
+def test_an_unknown_unionid_is_none(server: LoopbackServer, unionid: dict[str, object]) -> None:
     _reply(server, {"openid": "o", "session_key": "k", **unionid})
     assert _gateway(server).code_to_session(APP, "c").unionid is None
 
 
-def test_a_virtual_identity_is_known_as_one(server: Server) -> None:
+def test_a_virtual_identity_is_known_as_one(server: LoopbackServer) -> None:
     _reply(server, {**LOGIN, "is_snapshotuser": 1})
     assert _gateway(server).code_to_session(APP, "c").virtual is True
 
@@ -111,7 +111,7 @@ def test_a_virtual_identity_is_known_as_one(server: Server) -> None:
         (99999, PlatformRefused),
     ],
 )
-def test_a_refused_login_has_a_name(server: Server, errcode: int, kind: type[DomainError]) -> None:
+def test_a_refused_login_has_a_name(server: LoopbackServer, errcode: int, kind: type[DomainError]) -> None:
     _reply(server, {"errcode": errcode, "errmsg": "geheim o-openid rid: 1-2-3"})
     with pytest.raises(kind) as caught:
         _gateway(server).code_to_session(APP, "c")
@@ -124,13 +124,13 @@ def test_a_refused_login_has_a_name(server: Server, errcode: int, kind: type[Dom
 
 
 @pytest.mark.parametrize("answer", [{}, {"openid": "", "session_key": "k"}, {"openid": "o"}, {"openid": 1}])
-def test_a_login_answer_without_its_fields_does_not_count(server: Server, answer: object) -> None:
+def test_a_login_answer_without_its_fields_does_not_count(server: LoopbackServer, answer: object) -> None:
     _reply(server, answer)
     with pytest.raises(PlatformBusy):
         _gateway(server).code_to_session(APP, "c")
 
 
-def test_a_platform_that_is_away_is_busy(server: Server) -> None:
+def test_a_platform_that_is_away_is_busy(server: LoopbackServer) -> None:
     server.reply(502, b"<html>Bad Gateway</html>")
     with pytest.raises(PlatformBusy):
         _gateway(server).code_to_session(APP, "c")
@@ -144,7 +144,7 @@ def test_a_platform_that_is_away_is_busy(server: Server) -> None:
 # Phone
 
 
-def test_a_phone_code_is_exchanged(server: Server) -> None:
+def test_a_phone_code_is_exchanged(server: LoopbackServer) -> None:
     _reply(server, PHONE)
     phone = _gateway(server).phone_number(APP, "pc")
     assert (phone.pure, phone.country_code) == ("13800138000", "86")
@@ -166,7 +166,9 @@ def test_a_phone_code_is_exchanged(server: Server) -> None:
         (48001, PlatformRefused),
     ],
 )
-def test_a_refused_phone_code_has_a_name(server: Server, errcode: int, kind: type[DomainError]) -> None:
+def test_a_refused_phone_code_has_a_name(
+    server: LoopbackServer, errcode: int, kind: type[DomainError]
+) -> None:
     _reply(server, {"errcode": errcode, "errmsg": "no"})
     with pytest.raises(kind) as caught:
         _gateway(server).phone_number(APP, "pc")
@@ -184,7 +186,9 @@ def test_every_code_in_the_tables_is_tested_above() -> None:
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-def test_a_refused_token_is_replaced_once_and_the_call_repeated_once(server: Server, errcode: int) -> None:
+def test_a_refused_token_is_replaced_once_and_the_call_repeated_once(
+    server: LoopbackServer, errcode: int
+) -> None:
     tokens = Tokens()
     server.answer = lambda handler, seen: send(
         handler, 200, json.dumps({"errcode": errcode} if "t1" in seen.target else PHONE).encode(), {}
@@ -194,7 +198,7 @@ def test_a_refused_token_is_replaced_once_and_the_call_repeated_once(server: Ser
     assert [seen.target.rpartition("=")[2] for seen in server.seen] == ["t1", "t2"]
 
 
-def test_a_platform_that_refuses_every_token_is_not_asked_for_ever(server: Server) -> None:
+def test_a_platform_that_refuses_every_token_is_not_asked_for_ever(server: LoopbackServer) -> None:
     tokens = Tokens()
     _reply(server, {"errcode": 40001})
     with pytest.raises(PlatformRefused):
@@ -203,7 +207,7 @@ def test_a_platform_that_refuses_every_token_is_not_asked_for_ever(server: Serve
     assert tokens.rejected == ["t1"]
 
 
-def test_without_a_token_there_is_no_call(server: Server) -> None:
+def test_without_a_token_there_is_no_call(server: LoopbackServer) -> None:
     class Broken(Tokens):
         def token(self, account: str, kind: TokenKind, fetch: TokenFetch) -> str:
             raise PlatformFault("refused", 40164)
@@ -214,7 +218,7 @@ def test_without_a_token_there_is_no_call(server: Server) -> None:
     assert server.seen == []
 
 
-def test_a_number_watermarked_for_another_app_is_refused(server: Server) -> None:
+def test_a_number_watermarked_for_another_app_is_refused(server: LoopbackServer) -> None:
     info = {**PHONE["phone_info"], "watermark": {"timestamp": 1, "appid": "wx-another"}}  # type: ignore[dict-item]
     _reply(server, {**PHONE, "phone_info": info})
     with pytest.raises(InvalidPhoneCode):
@@ -233,7 +237,7 @@ def test_a_number_watermarked_for_another_app_is_refused(server: Server) -> None
         {"purePhoneNumber": "13800138000", "countryCode": None, "watermark": {"appid": APP.appid}},
     ],
 )
-def test_a_phone_answer_without_its_fields_does_not_count(server: Server, info: object) -> None:
+def test_a_phone_answer_without_its_fields_does_not_count(server: LoopbackServer, info: object) -> None:
     _reply(server, {"errcode": 0, "phone_info": info})
     with pytest.raises(PlatformBusy):
         _gateway(server).phone_number(APP, "pc")
@@ -242,7 +246,9 @@ def test_a_phone_answer_without_its_fields_does_not_count(server: Server, info: 
 # Secrets, logs, absence
 
 
-def test_an_operator_reads_what_to_do_and_no_secret(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_operator_reads_what_to_do_and_no_secret(
+    server: LoopbackServer, caplog: pytest.LogCaptureFixture
+) -> None:
     _reply(server, {"errcode": 40125, "errmsg": "invalid appsecret geheim"})
     with caplog.at_level(logging.DEBUG), pytest.raises(PlatformRefused):
         _gateway(server).code_to_session(APP, "c")
@@ -250,7 +256,7 @@ def test_an_operator_reads_what_to_do_and_no_secret(server: Server, caplog: pyte
     assert "geheim" not in caplog.text
 
 
-def test_nothing_personal_shows_itself(server: Server) -> None:
+def test_nothing_personal_shows_itself(server: LoopbackServer) -> None:
     _reply(server, LOGIN)
     gateway = _gateway(server)
     shown = repr((APP, gateway.code_to_session(APP, "c")))

@@ -6,7 +6,7 @@ from app.gateways.miniprogram import stable_token
 from app.gateways.miniprogram.stable_token import fetch_stable_token
 from app.gateways.wechat import PlatformFault, WeChatApi
 from app.identity.interfaces import AppCredentials
-from tests.unit.gateways.conftest import Server, send
+from tests.support.loopback import LoopbackServer, send
 
 APP = AppCredentials("wx0000000000000001", "geheim-secret")
 
@@ -16,13 +16,13 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stable_token, "_PAUSE_SECONDS", 0)
 
 
-def _answers(server: Server, *answers: object) -> None:
+def _answers(server: LoopbackServer, *answers: object) -> None:
     left = list(answers)
     server.answer = lambda handler, _seen: send(handler, 200, json.dumps(left.pop(0)).encode(), {})
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_the_secret_travels_in_the_body(server: Server, force: bool) -> None:
+def test_the_secret_travels_in_the_body(server: LoopbackServer, force: bool) -> None:
     _answers(server, {"access_token": "t", "expires_in": 7200})
     fetched = fetch_stable_token(WeChatApi(server.url), APP, force)
     assert (fetched.token, fetched.lifetime_seconds) == ("t", 7200)
@@ -35,7 +35,7 @@ def test_the_secret_travels_in_the_body(server: Server, force: bool) -> None:
     }
 
 
-def test_busy_is_tried_three_times(server: Server) -> None:
+def test_busy_is_tried_three_times(server: LoopbackServer) -> None:
     _answers(server, {"errcode": -1}, {"errcode": -1}, {"access_token": "t", "expires_in": 7200})
     assert fetch_stable_token(WeChatApi(server.url), APP, force=False).token == "t"
     _answers(server, {"errcode": -1}, {"errcode": -1}, {"errcode": -1})
@@ -45,7 +45,7 @@ def test_busy_is_tried_three_times(server: Server) -> None:
     assert len(server.seen) == 6
 
 
-def test_a_forced_refresh_is_tried_once(server: Server) -> None:
+def test_a_forced_refresh_is_tried_once(server: LoopbackServer) -> None:
     _answers(server, {"errcode": -1})
     with pytest.raises(PlatformFault):
         fetch_stable_token(WeChatApi(server.url), APP, force=True)
@@ -63,7 +63,7 @@ def test_a_forced_refresh_is_tried_once(server: Server) -> None:
         {"access_token": 5, "expires_in": 7200},
     ],
 )
-def test_half_a_token_is_none(server: Server, answer: object) -> None:
+def test_half_a_token_is_none(server: LoopbackServer, answer: object) -> None:
     _answers(server, answer)
     with pytest.raises(PlatformFault, match="unreadable"):
         fetch_stable_token(WeChatApi(server.url), APP, force=False)

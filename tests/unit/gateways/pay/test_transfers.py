@@ -20,7 +20,7 @@ from app.payouts.interfaces import (
     TransferState,
     UnexpectedCallback,
 )
-from tests.unit.gateways.conftest import Seen, Server, send
+from tests.support.loopback import LoopbackServer, Seen, send
 from tests.unit.gateways.pay.conftest import Platform
 
 BILLS = "/v3/fund-app/mch-transfer/transfer-bills"
@@ -60,7 +60,7 @@ def _open_body(state: str = "WAIT_USER_CONFIRM") -> bytes:
 # What is sent
 
 
-def test_opening_sends_exactly_what_the_contract_names(platform: Platform, server: Server) -> None:
+def test_opening_sends_exactly_what_the_contract_names(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, _open_body(), platform.sign)
     answer = WeChatPayTransfers(server.url).open(_request(platform, recv_style="RED_PACKET"))
     assert answer.outcome is TransferOutcome.ACCEPTED
@@ -84,7 +84,7 @@ def test_opening_sends_exactly_what_the_contract_names(platform: Platform, serve
     }
 
 
-def test_what_is_not_given_is_not_sent(platform: Platform, server: Server) -> None:
+def test_what_is_not_given_is_not_sent(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, _open_body(), platform.sign)
     WeChatPayTransfers(server.url).open(_request(platform, notify_url=None))
     body = json.loads(server.seen[0].body)
@@ -106,7 +106,7 @@ def _verify_request(platform: Platform, seen: Seen) -> None:
     )
 
 
-def test_the_signature_covers_the_very_bytes(platform: Platform, server: Server) -> None:
+def test_the_signature_covers_the_very_bytes(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, _open_body(), platform.sign)
     gateway = WeChatPayTransfers(server.url)
     gateway.open(_request(platform))
@@ -124,7 +124,7 @@ def test_the_signature_covers_the_very_bytes(platform: Platform, server: Server)
     assert server.seen[2].body == b""
 
 
-def test_a_name_is_sealed_for_the_platform_alone(platform: Platform, server: Server) -> None:
+def test_a_name_is_sealed_for_the_platform_alone(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, _open_body(), platform.sign)
     answer = WeChatPayTransfers(server.url).open(_request(platform, amount_fen=200_000, user_name="张三"))
     assert answer.outcome is TransferOutcome.ACCEPTED
@@ -143,7 +143,7 @@ def test_a_name_is_sealed_for_the_platform_alone(platform: Platform, server: Ser
     ],
 )
 def test_some_faults_never_leave_the_house(
-    platform: Platform, server: Server, changes: dict[str, object], words: str
+    platform: Platform, server: LoopbackServer, changes: dict[str, object], words: str
 ) -> None:
     answer = WeChatPayTransfers(server.url).open(_request(platform, **changes))
     assert (answer.outcome, answer.code) == (TransferOutcome.REFUSED, "local")
@@ -151,7 +151,7 @@ def test_some_faults_never_leave_the_house(
     assert server.seen == []
 
 
-def test_unusable_keys_are_an_answer_and_not_a_crash(platform: Platform, server: Server) -> None:
+def test_unusable_keys_are_an_answer_and_not_a_crash(platform: Platform, server: LoopbackServer) -> None:
     broken = replace(platform.payer, private_key_pem="-----BEGIN RSA PRIVATE KEY-----\n")
     gateway = WeChatPayTransfers(server.url)
     for answer in (gateway.open(_request(platform, payer=broken)), gateway.query(broken, "B1")):
@@ -164,7 +164,7 @@ def test_unusable_keys_are_an_answer_and_not_a_crash(platform: Platform, server:
 # What is believed
 
 
-def test_an_answer_signed_by_the_platform_is_believed(platform: Platform, server: Server) -> None:
+def test_an_answer_signed_by_the_platform_is_believed(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, json.dumps({**RESOURCE, "state": "FAIL", "fail_reason": "X"}).encode(), platform.sign)
     answer = WeChatPayTransfers(server.url).query(platform.payer, "B1")
     assert (answer.outcome, answer.state, answer.fail_reason) == (TransferOutcome.FINAL, "FAIL", "X")
@@ -204,7 +204,7 @@ BAD_SIGNATURES: dict[str, Callable[[Platform, bytes], dict[str, str]]] = {
 
 @pytest.mark.parametrize("how", BAD_SIGNATURES)
 def test_an_answer_that_is_not_signed_as_it_should_be_is_unknown(
-    platform: Platform, server: Server, how: str
+    platform: Platform, server: LoopbackServer, how: str
 ) -> None:
     body = json.dumps(RESOURCE).encode()
     server.reply(200, body, BAD_SIGNATURES[how](platform, body))
@@ -215,7 +215,7 @@ def test_an_answer_that_is_not_signed_as_it_should_be_is_unknown(
 
 
 def test_an_error_may_come_unsigned_but_not_with_a_false_signature(
-    platform: Platform, server: Server
+    platform: Platform, server: LoopbackServer
 ) -> None:
     gateway = WeChatPayTransfers(server.url)
     body = b'{"code": "NOT_FOUND", "message": "no such bill"}'
@@ -227,7 +227,7 @@ def test_an_error_may_come_unsigned_but_not_with_a_false_signature(
 
 
 def test_personal_data_that_comes_back_in_an_explanation_is_blotted(
-    platform: Platform, server: Server
+    platform: Platform, server: LoopbackServer
 ) -> None:
     server.reply(400, '{"code":"PARAM_ERROR","message":"openid o-secret-openid of 张三丰 wrong"}'.encode())
     answer = WeChatPayTransfers(server.url).open(_request(platform, user_name="张三丰"))
@@ -237,7 +237,7 @@ def test_personal_data_that_comes_back_in_an_explanation_is_blotted(
 # What happens on the way
 
 
-def test_silence_a_refused_connection_and_a_redirect(platform: Platform, server: Server) -> None:
+def test_silence_a_refused_connection_and_a_redirect(platform: Platform, server: LoopbackServer) -> None:
     server.answer = lambda _handler, _seen: time.sleep(0.6)
     answer = WeChatPayTransfers(server.url, deadline_seconds=0.2).open(_request(platform))
     assert (answer.outcome, answer.code) == (TransferOutcome.RETRY_SAME, "timeout")
@@ -249,7 +249,7 @@ def test_silence_a_refused_connection_and_a_redirect(platform: Platform, server:
     assert len(server.seen) == 2
 
 
-def test_a_client_is_made_once_per_credentials(platform: Platform, server: Server) -> None:
+def test_a_client_is_made_once_per_credentials(platform: Platform, server: LoopbackServer) -> None:
     server.reply(200, json.dumps(RESOURCE).encode(), platform.sign)
     gateway = WeChatPayTransfers(server.url)
     for _ in range(3):
