@@ -1,0 +1,1 @@
+"""The `saoma` command: what operators and engineers do without a console."""

@@ -1,0 +1,28 @@
+"""The root of the command."""
+
+import click
+
+from app.cli.alerts import alerts
+from app.cli.context import OneLineGroup
+from app.cli.database import db
+from app.cli.keys import keys
+from app.cli.outbox import outbox
+
+
+@click.group(
+    cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+def saoma() -> None:
+    """Run a Saoma installation from the shell.
+
+    Settings come from the environment (docs/settings.md). `saoma COMMAND --help` shows examples.
+    """
+
+
+for group in (alerts, db, keys, outbox):
+    saoma.add_command(group)
+
+
+def run() -> None:
+    """Entry point of `bin/saoma`."""
+    saoma(prog_name="saoma")
