@@ -1,0 +1,1 @@
+"""Campaigns: published rules, and the draws that follow them to the letter."""

@@ -1,0 +1,298 @@
+"""The published text: made from the rules, in Chinese and English, frozen, hashed (contract 14.1, art. 13).
+
+Nobody types odds a second time. What is published is generated from the object that the draw reads, so
+the two cannot disagree; the text names the rules' hash and the seed's commitment, and its own hash binds
+all three.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.campaigns.phrases import describe, write_local
+from app.campaigns.rules import (
+    ONE_BPS,
+    AbnormalStrategy,
+    AppliesTo,
+    Multiplier,
+    PhonePolicy,
+    Pool,
+    Prize,
+    PrizeKind,
+    Rules,
+    Text,
+)
+from app.kernel.fen import format_yuan
+from app.kernel.json import canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The published text in both languages, and the SHA-256 over both in canonical JSON, 64 hex digits."""
+
+    text: Text
+    sha256: str
+
+
+def publish_text(rules: Rules, *, version: int, commitment_sha256: str) -> Publication:
+    """Return the text for a version of the rules. Raises nothing: call `missing_fields` before."""
+    sections = [
+        _heading(rules, version),
+        _participation(rules),
+        _method(rules, commitment_sha256),
+        *[_pool(rules, pool) for pool in rules.pools],
+        *_fallback(rules),
+        *_multipliers(rules),
+        *_statements(rules),
+        _abnormal(rules),
+        *_claim(rules),
+        _publicity(rules),
+    ]
+    text = Text("\n\n".join(part.zh for part in sections), "\n\n".join(part.en for part in sections))
+    return Publication(text, hashlib.sha256(canonical(text.to_json())).hexdigest())
+
+
+def _heading(rules: Rules, version: int) -> Text:
+    start = write_local(rules.period.starts_at, rules.profile.zone)
+    end = write_local(rules.period.ends_at, rules.profile.zone)
+    organiser = rules.organiser
+    return Text(
+        f"{rules.name.zh}\n活动规则第{version}版,规则哈希(SHA-256):{rules.sha256}\n"
+        f"主办方:{organiser.name.zh}\n联系方式:{organiser.contact}\n活动时间:{start}至{end}",
+        f"{rules.name.en}\nRules, version {version}, SHA-256: {rules.sha256}\n"
+        f"Organiser: {organiser.name.en}\nContact: {organiser.contact}\nPeriod: {start} to {end}",
+    )
+
+
+def _participation(rules: Rules) -> Text:
+    who = describe(rules.participation.conditions, rules.profile.zone)
+    how = rules.participation.how
+    zh = [f"参与条件:{who.zh}", f"参与方式:{how.zh}"]
+    en = [f"Who may take part: {who.en}", f"How to take part: {how.en}"]
+    if rules.caps.per_campaign is not None:
+        zh.append(f"每人在本活动中最多抽奖{rules.caps.per_campaign}次。")
+        en.append(f"Each person may draw {rules.caps.per_campaign} times in this campaign at most.")
+    if rules.caps.per_day is not None:
+        zh.append(f"每人每日最多抽奖{rules.caps.per_day}次。")
+        en.append(f"Each person may draw {rules.caps.per_day} times a day at most.")
+    phone = _PHONE[rules.phone_policy]
+    return Text("\n".join([*zh, phone.zh]), "\n".join([*en, phone.en]))
+
+
+_PHONE = {
+    PhonePolicy.BEFORE_DRAW: Text("抽奖前需授权手机号。", "A phone number is asked for before the draw."),
+    PhonePolicy.AT_COLLECTION: Text(
+        "领取奖品时可能请您授权手机号;抽奖不需要手机号。",
+        "A phone number may be asked for when a prize is collected; drawing needs none.",
+    ),
+    PhonePolicy.NEVER: Text("本活动不收集手机号。", "This campaign asks for no phone number."),
+}
+
+
+_REGION = {
+    True: Text(
+        "地区依次按您的位置(如您同意提供)、商品发货地区、网络地址所在地区确定。",
+        "The region is that of your position if you share it, else where the product was shipped to, else"
+        " that of your network address.",
+    ),
+    False: Text(
+        "地区依次按商品发货地区、网络地址所在地区确定,不使用定位。",
+        "The region is where the product was shipped to, else that of your network address; no positioning.",
+    ),
+}
+
+
+def _method(rules: Rules, commitment_sha256: str) -> Text:
+    region = _REGION[rules.location_counts]
+    return Text(
+        "抽奖方式:即抽即开。每个商品码对应一次抽奖机会;中奖结果由开始前确定的随机种子与该机会共同决定,任何人"
+        f"不能更改。种子承诺(SHA-256):{commitment_sha256};种子在活动结束后公布,可逐笔复核。{region.zh}",
+        "Draw: instant. Each product code gives one chance; the result follows from a random seed fixed"
+        " before the start and from that chance, and nobody can change it. Commitment to the seed (SHA-256):"
+        f" {commitment_sha256}; the seed is published after the end, so that every draw can be checked."
+        f" {region.en}",
+    )
+
+
+def _pool(rules: Rules, pool: Pool) -> Text:
+    conditions = describe(pool.conditions, rules.profile.zone)
+    zh = [f"奖池“{pool.name.zh}”(优先级{pool.priority});适用条件:{conditions.zh}"]
+    en = [f"Pool “{pool.name.en}” (priority {pool.priority}); applies to: {conditions.en}"]
+    total = pool.total_weight
+    for entry in pool.weights:
+        prize = _describe_prize(rules, rules.prize_by_key[entry.prize])
+        odds = f"{entry.weight}/{total} ({_percent(entry.weight, total)})"
+        zh.append(f"- {prize.zh};中奖概率{odds}")
+        en.append(f"- {prize.en}; odds {odds}")
+    if pool.hundred_percent_win:
+        zh.append("本奖池每次抽奖必有奖品;全部奖品均无法兑付时暂停抽奖,商品码的机会保留。")
+        en.append("Every draw wins; when no prize can be paid, drawing pauses and codes keep their chance.")
+    if pool.fallback:
+        instead = _describe_prizes(rules, pool.fallback)
+        zh.append(f"奖品或预算不足时依次改发:{instead.zh}")
+        en.append(f"When stock or budget runs out, given instead, in order: {instead.en}")
+    return Text("\n".join(zh), "\n".join(en))
+
+
+def _describe_prize(rules: Rules, prize: Prize) -> Text:
+    """Return name, kind and amount, quantity in the whole campaign."""
+    if prize.kind is PrizeKind.NOTHING:
+        return Text(f"{prize.name.zh}(未中奖)", f"{prize.name.en} (no prize)")
+    if prize.kind is PrizeKind.POINTS:
+        worth = format_yuan(rules.worth_fen(prize))
+        what = Text(f"{prize.points}积分(价值{worth}元)", f"{prize.points} points (worth {worth} yuan)")
+    elif prize.kind is PrizeKind.MONEY_FIXED:
+        amount = format_yuan(prize.max_fen)
+        what = Text(f"微信零钱{amount}元", f"{amount} yuan to the WeChat balance")
+    else:
+        least, most = format_yuan(prize.min_fen), format_yuan(prize.max_fen)
+        what = Text(
+            f"微信零钱{least}至{most}元(随机,每一分等概率)",
+            f"{least} to {most} yuan to the WeChat balance (random, every fen equally likely)",
+        )
+    stock = (
+        Text("数量不限", "unlimited")
+        if prize.stock is None
+        else Text(f"共{prize.stock}份", f"{prize.stock} in all")
+    )
+    return Text(f"{prize.name.zh}:{what.zh},{stock.zh}", f"{prize.name.en}: {what.en}, {stock.en}")
+
+
+def _describe_prizes(rules: Rules, keys: Sequence[str]) -> Text:
+    prizes = [_describe_prize(rules, rules.prize_by_key[key]) for key in keys]
+    return Text("→".join(prize.zh for prize in prizes), " → ".join(prize.en for prize in prizes))
+
+
+def _percent(weight: int, total: int) -> str:
+    """Return odds in percent with up to six decimals, rounded down and marked when they are not exact."""
+    millionths, rest = divmod(weight * 100_000_000, total)
+    whole, decimals = divmod(millionths, 1_000_000)
+    text = f"{whole}.{decimals:06d}".rstrip("0").rstrip(".")
+    return f"{'≈' if rest else ''}{text}%"
+
+
+def _fallback(rules: Rules) -> list[Text]:
+    if not rules.fallback:
+        return []
+    instead = _describe_prizes(rules, rules.fallback)
+    return [
+        Text(
+            f"各奖池兜底奖品(依次):{instead.zh}",
+            f"After each pool's own, given instead, in order: {instead.en}",
+        )
+    ]
+
+
+_RAISED = {
+    AppliesTo.MONEY: Text("现金奖品金额", "money prizes"),
+    AppliesTo.POINTS: Text("积分奖品数量", "points prizes"),
+    AppliesTo.BOTH: Text("现金与积分奖品", "money and points prizes"),
+}
+
+
+def _multipliers(rules: Rules) -> list[Text]:
+    if not rules.multipliers:
+        return []
+    lines = [_multiplier(rules, multiplier) for multiplier in rules.multipliers]
+    cap = _times(rules.multiplier_cap_bps)
+    return [
+        Text(
+            "\n".join(
+                [
+                    "奖品加倍:",
+                    *[line.zh for line in lines],
+                    f"可叠加,合计最高{cap}倍,不足一分或一积分的舍去。",
+                ]
+            ),
+            "\n".join(
+                [
+                    "Multipliers:",
+                    *[line.en for line in lines],
+                    f"They stack, up to {cap} times in all; fractions of a fen or point are dropped.",
+                ]
+            ),
+        )
+    ]
+
+
+def _multiplier(rules: Rules, multiplier: Multiplier) -> Text:
+    conditions = describe(multiplier.conditions, rules.profile.zone)
+    raised, times = _RAISED[multiplier.applies_to], _times(multiplier.factor_bps)
+    return Text(
+        f"- {multiplier.name.zh}:{raised.zh}×{times};条件:{conditions.zh}",
+        f"- {multiplier.name.en}: {raised.en} × {times}; applies to: {conditions.en}",
+    )
+
+
+def _times(factor_bps: int) -> str:
+    whole, rest = divmod(factor_bps, ONE_BPS)
+    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".")
+
+
+def _statements(rules: Rules) -> list[Text]:
+    statements = []
+    if rules.regions_stated:
+        statements.append(
+            Text(
+                "特别说明:不同地区的奖品或概率不同,以上述各奖池及加倍条件为准。",
+                "Please note: prizes or odds differ by region, as stated with the pools and multipliers.",
+            )
+        )
+    if rules.times_stated:
+        statements.append(
+            Text(
+                "特别说明:不同时间的奖品或概率不同,以上述各奖池及加倍条件为准。",
+                "Please note: prizes or odds differ by time, as stated with the pools and multipliers.",
+            )
+        )
+    return statements
+
+
+def _abnormal(rules: Rules) -> Text:
+    named = _describe_prizes(rules, [rules.abnormal.prize] if rules.abnormal.prize else [])
+    result = {
+        AbnormalStrategy.REFUSE: Text("不予抽奖,并告知原因", "no draw, and the reason is given"),
+        AbnormalStrategy.NOTHING: Text("不发放奖品", "no prize"),
+        AbnormalStrategy.SMALLEST: Text(
+            "仅发放所在奖池价值最低的奖品,不加倍", "only the pool's prize of least worth, without multipliers"
+        ),
+        AbnormalStrategy.PRIZE: Text(f"仅发放{named.zh},不加倍", f"only {named.en}, without multipliers"),
+    }[rules.abnormal.strategy]
+    return Text(
+        f"反作弊:对被列入名单的异常参与者或异常商品码,{result.zh};上述概率与必中承诺不适用于此类情形。"
+        "如有异议,请联系主办方。",
+        f"Against abuse: for persons or codes on a list of abnormal ones, {result.en}; the odds above and the"
+        " promise of a win do not apply to them. Contact the organiser to object.",
+    )
+
+
+def _claim(rules: Rules) -> list[Text]:
+    claim = rules.claim
+    windows = [prize for prize in rules.prizes if prize.kind is not PrizeKind.NOTHING]
+    zh = [f"- {prize.name.zh}:中奖后{prize.claim_window_days}天内" for prize in windows]
+    en = [f"- {prize.name.en}: within {prize.claim_window_days} days of winning" for prize in windows]
+    sections = [
+        Text(
+            "\n".join([f"领奖方式:{claim.how.zh}", "领奖期限:", *zh, f"领奖条件:{claim.conditions.zh}"]),
+            "\n".join(
+                [f"How to claim: {claim.how.en}", "Until when:", *en, f"Conditions: {claim.conditions.en}"]
+            ),
+        ),
+        Text(
+            f"奖品交付:{claim.delivery.zh}\n弃奖条件:{claim.forfeiture.zh}",
+            f"Delivery: {claim.delivery.en}\nForfeiture: {claim.forfeiture.en}",
+        ),
+    ]
+    if rules.points_terms is not None:
+        terms = rules.points_terms.text
+        sections.append(Text(f"积分使用规则:{terms.zh}", f"Terms of the points: {terms.en}"))
+    return sections
+
+
+def _publicity(rules: Rules) -> Text:
+    over, years = format_yuan(rules.profile.publicity_over_fen), rules.profile.archive_years
+    return Text(
+        f"价值超过{over}元的中奖结果将在活动期间公示(隐去个人信息)。规则与结果至少保存{years}年。",
+        f"Prizes worth more than {over} yuan are published during the campaign, winners masked. Rules and"
+        f" results are kept for {years} years at least.",
+    )

@@ -1,0 +1,156 @@
+import hashlib
+import re
+
+import pytest
+
+from app.campaigns.publication import Publication, publish_text
+from app.campaigns.rules import Rules
+from app.kernel.json import canonical
+from tests.factories.campaigns import (
+    document,
+    money,
+    multiplier,
+    nothing,
+    points,
+    pool,
+    random_money,
+    rules,
+)
+
+COMMITMENT = "c" * 64
+
+
+def publish(of: Rules) -> Publication:
+    return publish_text(of, version=3, commitment_sha256=COMMITMENT)
+
+
+def full() -> Rules:
+    return rules(
+        prizes=[
+            money("disney", 47_500, stock=10, claim_window_days=7),
+            random_money("lucky", 100, 300),
+            points("ten", 10),
+            nothing(),
+        ],
+        pools=[
+            pool(
+                "shanghai",
+                9,
+                {"disney": 1, "lucky": 2},
+                conditions={"where": {"areas": ["310000"]}, "when": {"weekdays": [5], "days_of_month": [-1]}},
+                hundred_percent_win=True,
+                fallback=["ten"],
+            ),
+            pool("everybody", 0, {"lucky": 1, "thanks": 6}),
+        ],
+        multipliers=[multiplier("diamond", 25_000, "points", who={"tiers": ["diamond"]})],
+        multiplier_cap_bps=30_000,
+        fallback=["ten"],
+        caps={"per_campaign": 9, "per_day": 3},
+        regions_stated=True,
+        times_stated=True,
+        abnormal={"strategy": "smallest"},
+    )
+
+
+def test_the_text_states_everything_that_article_13_asks_for() -> None:
+    of = full()
+    zh, en = publish(of).text.zh, publish(of).text.en
+    for part in (
+        "示例饮料公司", "400-000-0000", "2026-06-01 00:00:00 (UTC+0800)", "2026-07-01 00:00:00 (UTC+0800)",
+        "扫描瓶盖内二维码", "最多抽奖9次", "每日最多抽奖3次", COMMITMENT, of.sha256, "第3版",
+        "现金红包disney:微信零钱475.00元,共10份;中奖概率1/3 (≈33.333333%)", "1.00至3.00元", "数量不限",
+        "积分ten:10积分(价值0.10元)", "地区为上海(310000)", "周五", "最后一天", "必有奖品",
+        "依次改发:积分ten", "兜底", "×2.5", "合计最高3倍", "会员等级为diamond", "不同地区", "不同时间",
+        "价值最低的奖品", "中奖后7天内", "中奖后30天内", "在小程序内点击领取", "须为会员", "发放至微信零钱", "逾期未领视为放弃",
+        "积分可在商城兑换", "超过500.00元", "2年",
+    ):  # fmt: skip
+        assert part in zh, part
+    for part in (
+        "Example Drinks", "400-000-0000", "Scan the code under the cap", "9 times in this campaign",
+        "3 times a day", "odds 2/3 (≈66.666666%)", "odds 1/7", "475.00 yuan", "10 in all",
+        "1.00 to 3.00 yuan", "unlimited", "10 points (worth 0.10 yuan)", "in Shanghai (310000)",
+        "on Friday", "Every draw wins",
+        "× 2.5", "up to 3 times", "member tier diamond", "differ by region", "differ by time", "least worth",
+        "within 7 days", "within 30 days", "Tap Collect", "Members only", "Paid to the WeChat balance",
+        "Forfeited when", "Points buy things", "more than 500.00 yuan", "2 years", COMMITMENT, of.sha256,
+    ):  # fmt: skip
+        assert part in en, part
+
+
+def test_odds_are_exact_where_they_can_be() -> None:
+    zh = publish(rules()).text.zh
+    assert "中奖概率1/4 (25%)" in zh
+    assert "中奖概率2/4 (50%)" in zh
+    tiny = rules(pools=[pool("everybody", 0, {"yuan": 1, "ten": 1, "thanks": 999_999_998})])
+    assert "中奖概率1/1000000000 (≈0%)" in publish(tiny).text.zh
+
+
+def test_there_is_no_chinese_in_the_english_text() -> None:
+    english = publish(full()).text.en
+    assert not re.search(r"[\u4e00-\u9fff]", english)
+
+
+def test_what_does_not_apply_is_not_mentioned() -> None:
+    zh = publish(rules()).text.zh
+    for part in ("特别说明", "加倍:", "必有奖品", "兜底", "最多抽奖"):
+        assert part not in zh
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"location_counts": True}, "您的位置"),
+        ({"location_counts": False}, "不使用定位"),
+        ({"phone_policy": "before_draw"}, "抽奖前需授权手机号"),
+        ({"phone_policy": "at_collection"}, "抽奖不需要手机号"),
+        ({"phone_policy": "never"}, "不收集手机号"),
+        ({"abnormal": {"strategy": "refuse"}}, "不予抽奖"),
+        ({"abnormal": {"strategy": "nothing"}}, "不发放奖品"),
+        ({"abnormal": {"strategy": "prize", "prize": "ten"}}, "仅发放积分ten:10积分"),
+    ],
+)
+def test_each_choice_is_published(changes: dict[str, object], part: str) -> None:
+    assert part in publish(rules(**changes)).text.zh
+
+
+def test_every_condition_is_put_into_words() -> None:
+    conditions = {
+        "when": {
+            "windows": [{"from": "2026-06-01T00:00:00+08:00", "to": "2026-06-02T00:00:00+08:00"}],
+            "hours": [{"from": "22:00", "to": "02:00"}],
+        },
+        "who": {"customer": "new", "tags_any": ["t1"], "tags_all": ["t2"], "tags_none": ["t3"]},
+        "which": {"skus": ["k1"], "lines": ["k2"], "categories": ["k3"], "specs": ["k4"], "tags": ["k5"]},
+        "what": {"behaviours": ["shake"], "draw_from": 2, "draw_to": 5},
+        "own": {"cases": ["o1"], "channels": ["o2"], "orders": ["o3"], "origins": ["o4"]},
+    }
+    pools = [
+        pool("special", 1, {"yuan": 1}, conditions=conditions),
+        pool("everybody", 0, {"ten": 1, "thanks": 1}),
+    ]
+    text = publish(rules(pools=pools, times_stated=True)).text
+    words = [
+        "t1",
+        "t2",
+        "t3",
+        *[f"k{n}" for n in range(1, 6)],
+        *[f"o{n}" for n in range(1, 5)],
+        "22:00–02:00",
+    ]
+    for word in words:
+        assert word in text.zh
+        assert word in text.en
+    for word in ("摇一摇", "首次抽奖的新顾客", "第2次抽奖起", "第5次抽奖止"):
+        assert word in text.zh
+    for word in ("shaking", "new customers", "from draw number 2", "up to draw number 5"):
+        assert word in text.en
+
+
+def test_the_hash_binds_both_languages() -> None:
+    made = publish(rules())
+    assert made.sha256 == hashlib.sha256(canonical({"zh": made.text.zh, "en": made.text.en})).hexdigest()
+    other = publish_text(rules(), version=4, commitment_sha256=COMMITMENT)
+    assert other.sha256 != made.sha256
+    assert publish_text(rules(), version=3, commitment_sha256="d" * 64).sha256 != made.sha256
+    assert publish(rules(**document())).sha256 == made.sha256
