@@ -1,0 +1,95 @@
+"""Rate limits: by address for everybody, by person where one could do harm.
+
+Behind a carrier's NAT thousands of shoppers share an address, so an address gets thousands of requests a
+minute and a person tens. An IPv6 customer has a whole /56; its neighbours count as one. Counters live in
+Redis when there is one, else in this process, and fall back to the process when Redis does not answer.
+"""
+
+import time
+from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address, ip_network
+from threading import Lock
+from typing import Any
+
+from flask import Flask, g, request
+from flask_limiter import ApplicationLimit, Limiter, RequestLimit
+
+from app.http.access import rule_of
+
+PER_ADDRESS = "6000/minute"
+_IPV6_CUSTOMER = 56
+
+
+def address_key() -> str:
+    """Return what counts as the caller's address: IPv4, or the /56 of an IPv6 address."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, _IPV6_CUSTOMER), strict=False))
+    return str(address)
+
+
+_KNOWN = 20_000
+_persons: OrderedDict[int, int] = OrderedDict()
+_persons_lock = Lock()
+
+
+def remember_person(session_id: int, person_id: int) -> None:
+    """Note whose session this is, so that a second login does not give a second allowance.
+
+    Limits are counted before the database is asked, which alone knows it; hence a small memory.
+    """
+    with _persons_lock:
+        _persons[session_id] = person_id
+        if len(_persons) > _KNOWN:
+            _persons.popitem(last=False)
+
+
+def person_key() -> str:
+    """Return what counts as the caller: the person, the session while its person is not known, or, for
+    one without a session, the address."""
+    session_id: int | None = g.get("session_id")
+    if session_id is None:
+        return address_key()
+    return f"person/{_persons.get(session_id, session_id)}"
+
+
+def build(app: Flask, *, redis_url: str | None, per_address: str = PER_ADDRESS) -> Limiter:
+    """Return the limiter of `app`, which bounds every address; `guard` adds the limits of the routes."""
+    everywhere = ApplicationLimit(limit_provider=per_address, key_function=address_key, exempt_when=_exempt)
+    return Limiter(
+        address_key,
+        app=app,
+        application_limits=[everywhere],
+        storage_uri=redis_url or "memory://",
+        strategy="fixed-window",
+        in_memory_fallback_enabled=redis_url is not None,
+        on_breach=_note_breach,
+        key_prefix="saoma",
+    )
+
+
+def guard(app: Flask, limiter: Limiter, blueprint: str) -> None:
+    """Put the limits that the routes of `blueprint` ask for around their views; once per blueprint."""
+    for endpoint, view in app.view_functions.items():
+        rule = rule_of(view)
+        if rule is None or not endpoint.startswith(f"{blueprint}."):
+            continue
+        guarded: Any = view
+        for limit, key in ((rule.per_person, person_key), (rule.per_address, address_key)):
+            if limit is not None:
+                guarded = limiter.limit(limit, key_func=key)(guarded)
+        app.view_functions[endpoint] = guarded
+
+
+def _note_breach(breached: RequestLimit) -> None:
+    g.retry_after = str(max(1, breached.reset_at - int(time.time())))
+
+
+def _exempt() -> bool:
+    rule = rule_of(g.view)
+    return rule is not None and rule.per_address is not None
