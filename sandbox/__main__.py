@@ -46,7 +46,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the sandbox. Returns 0 after a clean stop, 2 when it cannot start (one line on stderr says why)."""
+    """Runs the sandbox. Returns 0 after a clean stop, 2 when it cannot start (one line on stderr says
+    why)."""
     options = parse(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
@@ -63,9 +64,11 @@ def main(arguments: list[str]) -> int:
         server = SandboxServer(World(settings, options.journal), host=options.host, port=options.port)
         server.start()
     except (AdminError, JournalError, OSError) as error:
-        print(f"sandbox: {error}", file=sys.stderr)
+        sys.stderr.write(f"sandbox: {error}\n")
         return 2
-    print(f"sandbox listening on http://{options.host}:{server.port}", flush=True)
+    # Whoever started the sandbox reads this line to learn the port.
+    sys.stdout.write(f"sandbox listening on http://{options.host}:{server.port}\n")
+    sys.stdout.flush()
     stop.wait()
     server.stop()
     return 0

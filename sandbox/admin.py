@@ -17,7 +17,7 @@ from sandbox.clock import utc_timestamp
 from sandbox.directory import SHORTAGES, App, Merchant, Shopper
 from sandbox.errors import AdminError
 from sandbox.faults import KINDS
-from sandbox.fields import Required, read_fields
+from sandbox.fields import Required, read_document, read_fields
 from sandbox.pay_signing import is_rsa_public_key
 from sandbox.scenes import SCENES
 from sandbox.transfers import Bill
@@ -31,6 +31,7 @@ def blueprint(world: World) -> Blueprint:
     routes = Blueprint("admin", __name__, url_prefix="/_sandbox")
     _add_registers(routes, world)
     _add_taps(routes, world)
+    _add_faults(routes, world)
     _add_controls(routes, world)
     return routes
 
@@ -142,6 +143,20 @@ def _add_taps(routes: Blueprint, world: World) -> None:
         return jsonify(world.transfers.decline(shopper_id=shopper_id, **fields))
 
 
+def _add_faults(routes: Blueprint, world: World) -> None:
+    @routes.post("/faults")
+    def add_fault() -> tuple[Response, int]:
+        return jsonify({"fault": world.faults.add(read_document()).view()}), 201
+
+    @routes.get("/faults")
+    def list_faults() -> Response:
+        return jsonify({"faults": world.faults.views(), "kinds": sorted(KINDS)})
+
+    @routes.delete("/faults")
+    def clear_faults() -> Response:
+        return jsonify({"cleared": world.faults.clear()})
+
+
 def _add_controls(routes: Blueprint, world: World) -> None:
     @routes.get("/book")
     def book() -> Response:
@@ -152,25 +167,9 @@ def _add_controls(routes: Blueprint, world: World) -> None:
         fields = read_fields({"notify_url": Required(str)})
         return jsonify(world.callbacks.probe(mchid, fields["notify_url"]))
 
-    @routes.post("/faults")
-    def add_fault() -> tuple[Response, int]:
-        if request.mimetype != "application/json" or not isinstance(request.get_json(silent=True), dict):
-            raise AdminError(415, "not_json", "send a JSON object with Content-Type: application/json")
-        return jsonify({"fault": world.faults.add(request.get_json()).view()}), 201
-
-    @routes.get("/faults")
-    def list_faults() -> Response:
-        return jsonify({"faults": world.faults.views(), "kinds": sorted(KINDS)})
-
-    @routes.delete("/faults")
-    def clear_faults() -> Response:
-        return jsonify({"cleared": world.faults.clear()})
-
     @routes.post("/clock")
     def advance() -> Response:
-        if request.mimetype != "application/json" or not isinstance(request.get_json(silent=True), dict):
-            raise AdminError(415, "not_json", "send a JSON object with Content-Type: application/json")
-        seconds = request.get_json().get("advance_seconds")
+        seconds = read_document().get("advance_seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
             raise AdminError(422, "bad_field", "advance_seconds must be a number")
         if not 0 <= seconds <= LONGEST_ADVANCE_SECONDS:
@@ -185,9 +184,7 @@ def _add_controls(routes: Blueprint, world: World) -> None:
 
     @routes.post("/settings")
     def change_settings() -> Response:
-        if request.mimetype != "application/json" or not isinstance(request.get_json(silent=True), dict):
-            raise AdminError(415, "not_json", "send a JSON object with Content-Type: application/json")
-        return jsonify(asdict(world.settings.change(request.get_json())))
+        return jsonify(asdict(world.settings.change(read_document())))
 
     @routes.get("/settings")
     def show_settings() -> Response:

@@ -28,7 +28,8 @@ class Agenda:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = itertools.count()
         self._changed = threading.Condition()
-        # Held while actions run, so that a caller of run_due also waits for what the thread has already taken.
+        # Held while actions run, so that a caller of run_due also waits for what the thread has already
+        # taken.
         self._running = threading.RLock()
         self._stopped = False
         self._thread = threading.Thread(target=self._loop, name="agenda", daemon=True)

@@ -51,7 +51,8 @@ class Book:
         self._balances: defaultdict[str, int] = defaultdict(int)
 
     def move(self, entry: Entry) -> None:
-        """Books ``entry``. Raises BookError for a used key, an amount below 1 or an account going below zero."""
+        """Books ``entry``. Raises BookError for a used key, an amount below 1 or an account going below
+        zero."""
         if entry.key in self._keys:
             raise BookError(f"the key {entry.key} is already in the book")
         if entry.amount_fen < 1:

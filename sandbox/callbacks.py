@@ -111,7 +111,8 @@ class Callbacks:
             self._announce_badly(notice, fault)
 
     def probe(self, mchid: str, notify_url: str) -> dict[str, Any]:
-        """Sends one callback whose signature is a signature test; an honest merchant refuses it with 4xx or 5xx.
+        """Sends one callback whose signature is a signature test; an honest merchant refuses it with 4xx or
+        5xx.
 
         Returns ``status`` (None when there was no answer) and ``refused``.
         """
@@ -162,11 +163,11 @@ class Callbacks:
             while (item := self._due.get()) is not None:
                 notice, retry = item
                 try:
-                    self._attempt(session, notice, retry)
+                    self._attempt(session, notice, retry=retry)
                 except Exception:
                     log.exception("a callback attempt failed")
 
-    def _attempt(self, session: requests.Session, notice: Notice, retry: bool) -> None:
+    def _attempt(self, session: requests.Session, notice: Notice, *, retry: bool) -> None:
         notice.attempts += 1
         status = self._post(session, notice.merchant, notice.notify_url, notice.body)
         if status in (200, 204):

@@ -54,22 +54,27 @@ class Codes:
             self._codes[text] = Code(purpose, appid, shopper_id, virtual, scope, quota_empty, expires_at)
         return text
 
-    def look_up(self, text: str, *, purpose: str, appid: str) -> Code:
-        """The code, not yet used up. WeChatError 40029 when unknown, of another app or expired, 40163 when used."""
+    def look_up(self, text: str, *, purpose: str, appid: str, foreign: int = 40029) -> Code:
+        """The code, which stays unused.
+
+        WeChatError 40029 when unknown or expired, ``foreign`` when another app's, 40163 when used.
+        """
         with self._lock:
-            return self._usable(text, purpose, appid)
+            return self._usable(text, purpose, appid, foreign)
 
     def use(self, text: str, *, purpose: str, appid: str) -> Code:
         """The code, used up by this call: of two at the same time exactly one succeeds. Errors as look_up."""
         with self._lock:
-            code = self._usable(text, purpose, appid)
+            code = self._usable(text, purpose, appid, 40029)
             code.used = True
             return code
 
-    def _usable(self, text: str, purpose: str, appid: str) -> Code:
+    def _usable(self, text: str, purpose: str, appid: str, foreign: int) -> Code:
         code = self._codes.get(text)
-        if code is None or code.purpose != purpose or code.appid != appid:
+        if code is None or code.purpose != purpose:
             raise WeChatError(40029)
+        if code.appid != appid:
+            raise WeChatError(foreign)
         if code.used:
             raise WeChatError(40163)
         if self._clock.now() >= code.expires_at:

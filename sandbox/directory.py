@@ -24,8 +24,8 @@ SHORTAGES = ("not_enough", "not_enough_recorded", "processing")
 class App:
     """A mini-program or service account.
 
-    kind: ``miniprogram`` or ``service``. open_platform: name of the Open Platform account it is bound to; apps
-    with the same one see the same unionid, without one there is no unionid. pages: the published pages.
+    kind: ``miniprogram`` or ``service``. open_platform: name of the Open Platform account it is bound to;
+    apps with the same one see the same unionid, without one there is no unionid. pages: the published pages.
     """
 
     appid: str
@@ -50,9 +50,10 @@ class Shopper:
 class Merchant:
     """A merchant of WeChat Pay.
 
-    public_key_pem is the merchant's; platform_key_pem is the private key with which the sandbox signs for this
-    merchant. scenes: transfer scene id → largest single amount in fen, None for no bound. shortage: what a
-    transfer answers when the balance is short. balance_api: whether the balance endpoint is open to it.
+    public_key_pem is the merchant's; platform_key_pem is the private key with which the sandbox signs for
+    this merchant. scenes: transfer scene id → largest single amount in fen, None for no bound. shortage:
+    what a transfer answers when the balance is short. balance_api: whether the balance endpoint is open to
+    it.
     """
 
     mchid: str
@@ -107,7 +108,8 @@ class Directory:
                 self._store.record("app", **asdict(app))
 
     def put_merchant(self, fields: Mapping[str, Any]) -> tuple[Merchant, bool]:
-        """Registers or replaces a merchant; returns it and whether it is new. The platform key stays the same."""
+        """Registers or replaces a merchant; returns it and whether it is new. The platform key stays the
+        same."""
         key = ("", "", "")
         if fields["mchid"] not in self.merchants:
             # Making an RSA key takes a while: outside of the lock.
@@ -168,7 +170,8 @@ class Directory:
         return "o" + self._derive("openid", appid, shopper_id, "virtual" if virtual else "real")[:27]
 
     def unionid(self, app: App, shopper_id: str, *, virtual: bool = False) -> str | None:
-        """The shopper's unionid as this app sees it; None for an app that is bound to no Open Platform account."""
+        """The shopper's unionid as this app sees it; None for an app that is bound to no Open Platform
+        account."""
         if app.open_platform is None:
             return None
         kind = "virtual" if virtual else "real"

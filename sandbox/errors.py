@@ -1,7 +1,7 @@
 """The three dialects in which the sandbox refuses a request.
 
-Tencent has two of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a ``code``
-for WeChat Pay v3); the administration endpoints of the sandbox itself speak the third.
+Tencent has two of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a
+``code`` for WeChat Pay v3); the administration endpoints of the sandbox itself speak the third.
 """
 
 from __future__ import annotations

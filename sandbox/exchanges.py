@@ -40,7 +40,8 @@ class Exchanges:
         milliseconds: float,
         note: str = "",
     ) -> None:
-        """Keeps one exchange. direction: ``in`` (to the platform) or ``out`` (a callback). at: Unix seconds."""
+        """Keeps one exchange. direction: ``in`` (to the platform) or ``out`` (a callback). at: Unix
+        seconds."""
         entry = {
             "direction": direction,
             "at": utc_timestamp(at),

@@ -1,7 +1,7 @@
 """Faults on demand: what goes wrong on which path, how often, with which probability and seed.
 
-A fault is chosen by the first rule that matches the path and fires. Each rule has its own seeded random source,
-so a run of faults can be repeated exactly.
+A fault is chosen by the first rule that matches the path and fires. Each rule has its own seeded random
+source, so a run of faults can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from sandbox.errors import AdminError
 
 # Answers that take the place of the real one. With ``after_commit`` the real work is done first.
-ANSWER_KINDS = frozenset({"-1", "45009", "system_error", "frequency_limited", "html_502", "timeout_before"})
+WECHAT_KINDS = frozenset({"-1", "45009"})
+PAY_KINDS = frozenset({"system_error", "frequency_limited"})
+ANSWER_KINDS = WECHAT_KINDS | PAY_KINDS | {"html_502", "timeout_before"}
 # Faults that only bend the real answer.
 BENDING_KINDS = frozenset({"timeout_after_commit", "latency", "bad_signature", "signtest", "clock_skew"})
 # Faults inside the platform's own business.
@@ -39,9 +41,10 @@ PARAMETERS: Mapping[str, tuple[float, float]] = {
 class Fault:
     """One rule.
 
-    path: an exact path or a glob. times: how often it still fires, None for ever. after_commit: the work is done
-    although the answer says otherwise. parameters: latency_ms (any kind), hold_seconds (time-outs, reorder),
-    delay_seconds (late callback, business time), skew_seconds (clock_skew), copies (duplicate callback).
+    path: an exact path or a glob. times: how often it still fires, None for ever. after_commit: the work is
+    done although the answer says otherwise. parameters: latency_ms (any kind), hold_seconds (time-outs,
+    reorder), delay_seconds (late callback, business time), skew_seconds (clock_skew), copies (duplicate
+    callback).
     """
 
     id: int
@@ -52,8 +55,8 @@ class Fault:
     seed: int
     after_commit: bool
     parameters: Mapping[str, float]
+    source: random.Random
     fired: int = 0
-    source: random.Random = field(default_factory=random.Random)
 
     def view(self) -> dict[str, Any]:
         """The rule as the administration shows it."""
@@ -79,27 +82,18 @@ class Faults:
         self._next_id = 1
 
     def add(self, fields: Mapping[str, Any]) -> Fault:
-        """Adds a rule from its JSON form. Raises AdminError 422 for anything that would not do what it says."""
+        """Adds a rule from its JSON form. Raises AdminError 422 for anything that would not do what it
+        says."""
         known = {"path", "kind", "times", "probability", "seed", "after_commit", *PARAMETERS}
         unknown = sorted(set(fields) - known)
         if unknown:
             raise AdminError(
                 422, "unknown_field", f"a fault has no {', '.join(unknown)}; known: {sorted(known)}"
             )
-        kind = str(fields.get("kind"))
-        path = fields.get("path", "*" if kind in CALLBACK_KINDS else None)
-        times = fields.get("times")
+        kind, path, times = _read_target(fields)
         probability = fields.get("probability", 1)
         seed = fields.get("seed", 0)
         after_commit = fields.get("after_commit", kind == "timeout_after_commit")
-        if kind not in KINDS:
-            raise AdminError(
-                422, "unknown_kind", f"unknown fault kind {kind}; known: {', '.join(sorted(KINDS))}"
-            )
-        if not isinstance(path, str) or not path.startswith(("/", "*")):
-            raise AdminError(422, "bad_path", "path must be a path or a glob, such as /cgi-bin/*")
-        if times is not None and (not _is_int(times) or times < 1):
-            raise AdminError(422, "bad_times", "times must be a whole number above 0, or null for ever")
         if not _is_number(probability) or not 0 <= probability <= 1:
             raise AdminError(422, "bad_probability", "probability must be between 0 and 1")
         if not _is_int(seed) or not isinstance(after_commit, bool):
@@ -111,16 +105,16 @@ class Faults:
         parameters = _read_parameters(fields)
         with self._lock:
             rule = Fault(
-                self._next_id,
-                path,
-                kind,
-                times,
-                probability,
-                seed,
-                after_commit,
-                parameters,
-                0,
-                random.Random(seed),
+                id=self._next_id,
+                path=path,
+                kind=kind,
+                times=times,
+                probability=probability,
+                seed=seed,
+                after_commit=after_commit,
+                parameters=parameters,
+                # It decides when a fault fires and is meant to be repeated, not to be secret.
+                source=random.Random(seed),  # noqa: S311
             )
             self._next_id += 1
             self._rules.append(rule)
@@ -153,6 +147,24 @@ class Faults:
         """The rules in force, as JSON."""
         with self._lock:
             return [rule.view() for rule in self._rules]
+
+
+def _read_target(fields: Mapping[str, Any]) -> tuple[str, str, int | None]:
+    """Kind, path and times of a rule that can meet the requests it names."""
+    kind = str(fields.get("kind"))
+    path = fields.get("path", "*" if kind in CALLBACK_KINDS else None)
+    times = fields.get("times")
+    if kind not in KINDS:
+        raise AdminError(422, "unknown_kind", f"unknown fault kind {kind}; known: {', '.join(sorted(KINDS))}")
+    if not isinstance(path, str) or not path.startswith(("/", "*")):
+        raise AdminError(422, "bad_path", "path must be a path or a glob, such as /cgi-bin/*")
+    if kind in WECHAT_KINDS and path.startswith(("/v3/", "*")):
+        raise AdminError(422, "bad_path", f"{kind} is an answer of the mini-program API, not of /v3/")
+    if kind in PAY_KINDS and not path.startswith("/v3/"):
+        raise AdminError(422, "bad_path", f"{kind} is an answer of WeChat Pay: path must start with /v3/")
+    if times is not None and (not _is_int(times) or times < 1):
+        raise AdminError(422, "bad_times", "times must be a whole number above 0, or null for ever")
+    return kind, path, times
 
 
 def _read_parameters(fields: Mapping[str, Any]) -> dict[str, float]:

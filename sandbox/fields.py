@@ -17,18 +17,27 @@ class Required:
         self.kind = kind
 
 
-def read_fields(specification: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's JSON object.
+def read_document() -> dict[str, Any]:
+    """The request's JSON object, whatever is in it. Raises AdminError 415 or 422.
 
-    specification: name → Required(type), or a default whose type the value must have. Raises AdminError 422 for
-    a missing, unknown or mistyped field. Demanding JSON also keeps foreign web pages out: a browser asks before
-    it sends that type to another origin, and the sandbox never answers yes.
+    Demanding the JSON type keeps foreign web pages out: a browser asks before it sends that type to another
+    origin, and the sandbox never answers yes.
     """
     if request.mimetype != "application/json":
         raise AdminError(415, "not_json", "send Content-Type: application/json")
     document = request.get_json(silent=True)
     if not isinstance(document, dict):
         raise AdminError(422, "not_an_object", "the body must be a JSON object")
+    return document
+
+
+def read_fields(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's JSON object.
+
+    specification: name → Required(type), or a default whose type the value must have. Raises AdminError 422
+    for a missing, unknown or mistyped field, 415 for another content type.
+    """
+    document = read_document()
     unknown = sorted(set(document) - set(specification))
     if unknown:
         raise AdminError(

@@ -38,7 +38,8 @@ class Journal:
         self._descriptor = descriptor
 
     def replay(self) -> Iterator[dict[str, Any]]:
-        """Every event of the file, oldest first. A last line torn by a crash is cut off; other damage raises."""
+        """Every event of the file, oldest first. A last line torn by a crash is cut off; other damage
+        raises."""
         if self._descriptor is None or self._path is None:
             return
         content = self._path.read_bytes()

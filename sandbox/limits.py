@@ -15,7 +15,8 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def allows(self, key: str, *, calls: int, seconds: float) -> bool:
-        """Counts one use of ``key``; False (and not counted) when ``calls`` within ``seconds`` are used up."""
+        """Counts one use of ``key``; False (and not counted) when ``calls`` within ``seconds`` are used
+        up."""
         now = time.monotonic()
         with self._lock:
             uses = self._uses[key]

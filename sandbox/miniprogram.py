@@ -161,18 +161,20 @@ def _phone_number(world: World) -> Response:
     text, openid = _text(document, "code"), _text(document, "openid")
     if not text:
         raise WeChatError(41008)
-    code = world.codes.look_up(text, purpose="phone", appid=appid)
+    foreign = 40013 if world.settings.current.strict_unverified else 40029
+    code = world.codes.look_up(text, purpose="phone", appid=appid, foreign=foreign)
     if openid and openid != world.directory.openid(appid, code.shopper_id, virtual=code.virtual):
         raise WeChatError(40003)
     if code.quota_empty or business_fault("phone_quota"):
-        # The client normally learns of an empty quota at the tap (13.2, errno 1400001). When the quota runs out
-        # between tap and exchange the platform's number is not documented; the day-quota code is our stand-in.
+        # The client normally learns of an empty quota at the tap (13.2, errno 1400001). When the quota runs
+        # out between tap and exchange the platform's number is not documented; the day-quota code is our
+        # stand-in.
         raise WeChatError(45009)
     world.codes.use(text, purpose="phone", appid=appid)
     shopper = world.directory.shoppers[code.shopper_id]
-    foreign = shopper.country_code != "86"
+    abroad = shopper.country_code != "86"
     phone_info = {
-        "phoneNumber": f"+{shopper.country_code}{shopper.phone}" if foreign else shopper.phone,
+        "phoneNumber": f"+{shopper.country_code}{shopper.phone}" if abroad else shopper.phone,
         "purePhoneNumber": shopper.phone,
         "countryCode": shopper.country_code,
         "watermark": {"timestamp": int(world.clock.now()), "appid": appid},

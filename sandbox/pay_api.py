@@ -1,4 +1,5 @@
-"""WeChat Pay v3 over HTTP: merchant transfers, balance, and the answers for what a new merchant does not have.
+"""WeChat Pay v3 over HTTP: merchant transfers, balance, and the answers for what a new merchant does not
+have.
 
 Source: contracts 4.1, 4.2, 4.5, 4.8 and 11.4. Every request is verified over the bytes as they came in.
 """

@@ -23,13 +23,17 @@ from sandbox.world import World
 HERE = Path(__file__).parent
 RELAYED_HEADERS = frozenset({"authorization", "idempotency-key", "accept-language", "accept"})
 SHOWN_HEADERS = ("Content-Type", "Location", "Retry-After", "Idempotency-Replayed")
+QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 PRODUCT_ANSWERS_WITHIN_SECONDS = 15
 LARGEST_PHOTO_BYTES = 10_000_000
 LARGEST_PHOTO_PIXELS = 50_000_000
 LARGEST_ANSWER_CHARACTERS = 500_000
 # Nothing from elsewhere, nothing inline: the page shows text that shoppers and the product made up.
-POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def blueprint(world: World) -> Blueprint:
@@ -121,9 +125,7 @@ def _decode() -> list[str]:
             raise AdminError(
                 413, "photo_too_large", f"at most {LARGEST_PHOTO_PIXELS // 10**6} million pixels"
             )
-        results = zxingcpp.read_barcodes(
-            picture.convert("RGB"), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
-        )
+        results = zxingcpp.read_barcodes(picture.convert("RGB"), formats=QR)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise AdminError(422, "not_a_photo", "the picture cannot be read") from error
     return [result.text for result in results]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 class Scene:
     """One row of the table.
 
-    info_types: exactly these report fields, each once. perceptions: the texts a shopper may be shown, None where
-    the contract lists none. report_verified, perceptions_verified: False for what the contract marks unverified.
+    info_types: exactly these report fields, each once. perceptions: the texts a shopper may be shown, None
+    where the contract lists none. report_verified, perceptions_verified: False for what the contract marks
+    unverified.
     """
 
     name: str

@@ -37,7 +37,8 @@ class LiveSettings:
         self.current = check(settings)
 
     def change(self, changes: dict[str, Any]) -> Settings:
-        """Applies ``changes`` (names as in Settings). Raises AdminError 422 on an unknown name or bad value."""
+        """Applies ``changes`` (names as in Settings). Raises AdminError 422 on an unknown name or bad
+        value."""
         known = Settings.__dataclass_fields__
         for name, value in changes.items():
             if name not in known:

@@ -30,7 +30,8 @@ class Store:
         self._appliers[name] = applier
 
     def record(self, name: str, /, **data: Any) -> None:
-        """Journals an event, then applies it. The caller holds the lock and has checked that it may happen."""
+        """Journals an event, then applies it. The caller holds the lock and has checked that it may
+        happen."""
         event = {"event": name, **data}
         self._journal.append(event)
         self._appliers[name](event)

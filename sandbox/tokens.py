@@ -1,7 +1,7 @@
 """access_tokens with the platform's real manners: two kinds that ignore each other, and old ones that die.
 
-Source: contracts 0.3, 1.2, 1.3. Tokens live in memory only: after a restart every old one answers 40001, which
-is a thing that a client has to live with anyway.
+Source: contracts 0.3, 1.2, 1.3. Tokens live in memory only: after a restart every old one answers 40001,
+which is a thing that a client has to live with anyway.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from sandbox.errors import WeChatError
 
 LIFETIME_SECONDS = 7200
 OVERLAP_SECONDS = 300
+# 512 characters: as long as a client must be able to store (0.3), so that a narrow column shows.
+TOKEN_BYTES = 384
 FORCED_PER_DAY = 20
 FORCED_APART_SECONDS = 30
 
@@ -47,7 +49,8 @@ class Tokens:
         self._shelves: dict[str, _Shelf] = {}
 
     def issue_plain(self, appid: str) -> tuple[str, int]:
-        """A new token by ``/cgi-bin/token``; the one before it dies in 5 minutes. (token, seconds to live)."""
+        """A new token by ``/cgi-bin/token``; the one before it dies in 5 minutes. (token, seconds to
+        live)."""
         with self._lock:
             shelf = self._shelves.setdefault(appid, _Shelf())
             now = self._clock.now()
@@ -60,8 +63,8 @@ class Tokens:
         """The token of ``/cgi-bin/stable_token`` and its seconds to live.
 
         Normal mode repeats the token until its last 5 minutes; then both the old and the new one are valid.
-        force kills the old one at once; with ``limited`` it raises 45011 within 30 s of the last time and 45009
-        after 20 times a day.
+        force kills the old one at once; with ``limited`` it raises 45011 within 30 s of the last time and
+        45009 after 20 times a day.
         """
         with self._lock:
             shelf = self._shelves.setdefault(appid, _Shelf())
@@ -95,6 +98,6 @@ class Tokens:
             return token.appid
 
     def _new(self, appid: str, now: float) -> _Token:
-        token = _Token("9" + secrets.token_urlsafe(96), appid, now + LIFETIME_SECONDS)
+        token = _Token(secrets.token_urlsafe(TOKEN_BYTES), appid, now + LIFETIME_SECONDS)
         self._by_text[token.text] = token
         return token

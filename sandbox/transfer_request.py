@@ -1,7 +1,7 @@
 """Reading the body of a transfer request: every field, every rule of contract 4.8, nothing more allowed.
 
-The platform refuses unknown fields and explicit nulls, so this does too; a field is named in ``detail`` because
-whoever integrates against the sandbox should see at once what is wrong.
+The platform refuses unknown fields and explicit nulls, so this does too; a field is named in ``detail``
+because whoever integrates against the sandbox should see at once what is wrong.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def read_order(
 ) -> TransferOrder:
     """The order in ``body``.
 
-    wechatpay_serial: the header that names the key of encrypted fields. strict: also enforce what is unverified.
-    Raises PayError 400 PARAM_ERROR or INVALID_REQUEST for the first rule that is broken.
+    wechatpay_serial: the header that names the key of encrypted fields. strict: also enforce what is
+    unverified. Raises PayError 400 PARAM_ERROR or INVALID_REQUEST for the first rule that is broken.
     """
     document = read_json_object(body)
     _check_shape("", document, FIELDS)
@@ -96,7 +96,7 @@ def read_order(
         raise param_error("out_bill_no", "must be 1 to 32 letters and digits")
     if document["transfer_amount"] < MIN_FEN:
         raise param_error("transfer_amount", f"must be at least {MIN_FEN} fen")
-    _check_scene(document, strict)
+    _check_scene(document, strict=strict)
     notify_url = document.get("notify_url")
     if notify_url is not None:
         check_notify_url(notify_url)
@@ -110,8 +110,8 @@ def read_order(
         remark=document["transfer_remark"],
         notify_url=notify_url,
         perception=document.get("user_recv_perception"),
-        report_infos=_read_report(document, strict),
-        recv_style=_read_style(document, strict),
+        report_infos=_read_report(document, strict=strict),
+        recv_style=_read_style(document, strict=strict),
     )
 
 
@@ -132,7 +132,8 @@ def check_permissions(order: TransferOrder, merchant: Merchant, directory: Direc
 
 
 def check_notify_url(url: str) -> None:
-    """Absolute https without a query; http on loopback is the sandbox's one stated exception. PayError 400."""
+    """Absolute https without a query; http on loopback is the sandbox's one stated exception. PayError
+    400."""
     try:
         parts = urlsplit(url)
         host, port_is_fine = parts.hostname, parts.port is None or parts.port > 0
@@ -166,7 +167,7 @@ def _check_shape(
             raise param_error(prefix + name, f"must have 1 to {longest or 'more'} characters")
 
 
-def _check_scene(document: Mapping[str, Any], strict: bool) -> None:
+def _check_scene(document: Mapping[str, Any], *, strict: bool) -> None:
     scene = SCENES.get(document["transfer_scene_id"])
     if scene is None:
         raise param_error("transfer_scene_id", "is not a transfer scene")
@@ -179,7 +180,7 @@ def _check_scene(document: Mapping[str, Any], strict: bool) -> None:
         raise PayError(400, "INVALID_REQUEST", f"the perception text is not supported in scene {scene.name}")
 
 
-def _read_report(document: Mapping[str, Any], strict: bool) -> tuple[tuple[str, str], ...]:
+def _read_report(document: Mapping[str, Any], *, strict: bool) -> tuple[tuple[str, str], ...]:
     field = "transfer_scene_report_infos"
     scene = SCENES[document["transfer_scene_id"]]
     report: list[tuple[str, str]] = []
@@ -199,7 +200,7 @@ def _read_report(document: Mapping[str, Any], strict: bool) -> tuple[tuple[str, 
     return tuple(sorted(report))
 
 
-def _read_style(document: Mapping[str, Any], strict: bool) -> str:
+def _read_style(document: Mapping[str, Any], *, strict: bool) -> str:
     style = document.get("user_recv_style")
     if style is None:
         return "CONFIRM_PAGE"

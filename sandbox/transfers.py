@@ -1,22 +1,22 @@
 """Merchant transfers: the state machine of contract 4.8, with the money of every step in the book.
 
-ACCEPTED → PROCESSING → WAIT_USER_CONFIRM → TRANSFERING → SUCCESS, with FAIL and CANCELLED (by way of CANCELING)
-beside it. Money is locked on the way into WAIT_USER_CONFIRM, paid on the way into SUCCESS, and given back on
-the way into FAIL or CANCELLED. Nothing moves before the shopper has confirmed.
+ACCEPTED → PROCESSING → WAIT_USER_CONFIRM → TRANSFERING → SUCCESS, with FAIL and CANCELLED (by way of
+CANCELING) beside it. Money is locked on the way into WAIT_USER_CONFIRM, paid on the way into SUCCESS, and
+given back on the way into FAIL or CANCELLED. Nothing moves before the shopper has confirmed.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sandbox.agenda import Agenda
 from sandbox.book import OUTSIDE, Book, Entry, available, frozen, wallet
-from sandbox.clock import SandboxClock, pay_timestamp
+from sandbox.clock import CHINA, SandboxClock, pay_timestamp
 from sandbox.directory import Directory, Merchant
 from sandbox.errors import AdminError, PayError
 from sandbox.pay_signing import encrypt_field
@@ -171,7 +171,8 @@ class Transfers:
             }
 
     def top_up(self, mchid: str, amount_fen: int) -> int:
-        """Adds money to a merchant and lets bills that wait for it go on, oldest first. Returns the balance."""
+        """Adds money to a merchant and lets bills that wait for it go on, oldest first. Returns the
+        balance."""
         with self._store.lock:
             self._directory.merchant(mchid)
             if not 1 <= amount_fen <= 10**14:
@@ -189,8 +190,8 @@ class Transfers:
     ) -> dict[str, Any]:
         """The shopper presses "receive": TRANSFERING, and a moment later the money or the failure.
 
-        fail_reason: let the transfer fail for this reason. A wrong real name fails by itself. Raises AdminError
-        409 with the words of ``wx.requestMerchantTransfer`` (contract 13.4).
+        fail_reason: let the transfer fail for this reason. A wrong real name fails by itself. Raises
+        AdminError 409 with the words of ``wx.requestMerchantTransfer`` (contract 13.4).
         """
         with self._store.lock:
             bill = self._bill_on_page(shopper_id, package_info, mch_id, app_id)
@@ -249,7 +250,8 @@ class Transfers:
                 self._store.record("bill_acknowledged", mchid=bill.mchid, out_bill_no=bill.order.out_bill_no)
 
     def resume(self) -> None:
-        """After a replay: puts what was under way back on the agenda and announces what nobody acknowledged."""
+        """After a replay: puts what was under way back on the agenda and announces what nobody
+        acknowledged."""
         actions: Mapping[str, Callable[[Bill], None]] = {
             "ACCEPTED": self._leave_accepted,
             "TRANSFERING": self._finish_transfer,
@@ -335,7 +337,7 @@ class Transfers:
             mchid=merchant.mchid,
             order=asdict(order),
             # 28 digits like the platform's: a fixed head, the day, a number that grows.
-            transfer_bill_no=f"1330000{time.strftime('%Y%m%d', time.gmtime(now))}{len(self._bills) + 1:013d}",
+            transfer_bill_no=f"1330000{datetime.fromtimestamp(now, CHINA):%Y%m%d}{len(self._bills) + 1:013d}",
             # Base64 with its + and /: a client that lets a URL decoder at it breaks here as it would in life.
             package_info=base64.b64encode(b"\xfb\xff" + secrets.token_bytes(70)).decode(),
             state=state,

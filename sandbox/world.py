@@ -70,7 +70,8 @@ class World:
         self.store.close()
 
     def advance(self, seconds: float) -> float:
-        """Moves business time forward and runs what became due. Returns the new business time, Unix seconds."""
+        """Moves business time forward and runs what became due. Returns the new business time, Unix
+        seconds."""
         with self.store.lock:
             self.store.record("clock", advance_seconds=seconds)
         self.agenda.run_due()

@@ -164,8 +164,8 @@ class SandboxProcess:
     ) -> MerchantAccount:
         """Registers a merchant; keys that are not given are made up.
 
-        shortage: ``not_enough`` (403, no bill), ``not_enough_recorded`` (403, and the bill waits in PROCESSING)
-        or ``processing`` (200, the bill waits).
+        shortage: ``not_enough`` (403, no bill), ``not_enough_recorded`` (403, and the bill waits in
+        PROCESSING) or ``processing`` (200, the bill waits).
         """
         private_key_pem = private_key_pem or new_private_key()
         serial_no = serial_no or secrets.token_hex(20).upper()
@@ -256,7 +256,7 @@ class SandboxProcess:
         raise LookupError(f"no bill {out_bill_no}")
 
     def fault(self, path: str, kind: str, **more: Any) -> dict[str, Any]:
-        """Sets a fault. more: times, probability, seed, after_commit, latency_ms, hold_seconds, …"""
+        """Sets a fault. more: times, probability, seed, after_commit, latency_ms, hold_seconds and others."""
         return self._view(self._admin("POST", "/faults", {"path": path, "kind": kind, **more}), "fault")
 
     def faults(self) -> list[dict[str, Any]]:
