@@ -1,0 +1,146 @@
+"""Tables of the codes room. A batch of a hundred million codes is one row until somebody scans or draws.
+
+Activating, freezing and shipping name ranges of indexes. `code_range_events` keeps what was done, by whom
+and why; `code_ranges` is what holds now, as ranges that never overlap within one aspect. So one index look-up
+finds the range that a code lies in, however many there are (a batch that ships in cases of 24 has millions).
+
+Scans and claims carry no foreign keys. Scans are to be partitioned by time, which InnoDB refuses for tables
+with foreign keys; and on both the check would lock the batch's row for every shopper, just the row
+that freezing needs. Batches are never deleted, and both are written only after the batch was read.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy.orm import Mapped
+
+from app.catalogue import models as _  # noqa: F401 - a foreign key needs its table
+from app.codes.format import MAX_BATCH_ID, MAX_BATCH_SIZE
+from app.codes.outcome import Placement, ScanOutcome
+from app.db.base import (
+    Base,
+    DataClass,
+    encrypted,
+    enum_check,
+    enum_column,
+    flag,
+    id_column,
+    json_column,
+    moment,
+    ref,
+    small_int,
+    text_column,
+)
+
+KEY_CONTEXT = "code_batches.key"
+
+
+class RangeAspect(StrEnum):
+    """What a range of codes may be."""
+
+    ACTIVATED = "activated"
+    FROZEN = "frozen"
+    SHIPPED = "shipped"
+
+
+class RangeEventKind(StrEnum):
+    """What was done to a range of codes."""
+
+    ACTIVATED = "activated"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+    SHIPPED = "shipped"
+
+
+class CodeBatch(Base):
+    """Codes printed together for one product and lot; the id is the 24-bit number inside the codes."""
+
+    __tablename__ = "code_batches"
+    __table_args__ = (
+        enum_check("placement", Placement),
+        CheckConstraint(f"id >= 1 AND id <= {MAX_BATCH_ID}", name="id"),
+        CheckConstraint(f"size >= 1 AND size <= {MAX_BATCH_SIZE}", name="size"),
+        Index(None, "brand_id", "id"),
+        Index(None, "product_id"),
+    )
+    id: Mapped[int] = id_column()
+    brand_id: Mapped[int] = ref("brands.id")
+    product_id: Mapped[int] = ref("products.id")
+    lot: Mapped[str] = text_column(64, exact=True)
+    size: Mapped[int] = small_int(doc="number of codes; indexes run from 0 to size - 1")
+    key: Mapped[str] = encrypted(KEY_CONTEXT, data_class=DataClass.SECRET)
+    placement: Mapped[Placement] = enum_column(Placement)
+    needs_shipping: Mapped[bool] = flag(doc="whether a code must be shipped before it can be drawn")
+    created_at: Mapped[datetime] = moment()
+    created_by: Mapped[str] = text_column(64)
+
+
+class CodeRange(Base):
+    """A range of codes that is activated, frozen or shipped now; ranges of one aspect never overlap."""
+
+    __tablename__ = "code_ranges"
+    __table_args__ = (
+        enum_check("aspect", RangeAspect),
+        CheckConstraint("first_index >= 0 AND first_index <= last_index", name="indexes"),
+    )
+    batch_id: Mapped[int] = ref("code_batches.id", primary_key=True)
+    aspect: Mapped[RangeAspect] = enum_column(RangeAspect, primary_key=True)
+    first_index: Mapped[int] = small_int(primary_key=True)
+    last_index: Mapped[int] = small_int(doc="the last index that belongs to it")
+    region: Mapped[str | None] = text_column(6, exact=True, nullable=True, doc="adcode, of a shipment")
+    attributes: Mapped[dict[str, str] | None] = json_column(nullable=True, doc="case, channel, order, origin")
+
+
+class CodeRangeEvent(Base):
+    """Something that was done to a range of codes; rows are only added."""
+
+    __tablename__ = "code_range_events"
+    __table_args__ = (enum_check("kind", RangeEventKind), Index(None, "batch_id", "id"))
+    id: Mapped[int] = id_column()
+    batch_id: Mapped[int] = ref("code_batches.id")
+    kind: Mapped[RangeEventKind] = enum_column(RangeEventKind)
+    first_index: Mapped[int] = small_int()
+    last_index: Mapped[int] = small_int()
+    region: Mapped[str | None] = text_column(6, exact=True, nullable=True)
+    attributes: Mapped[dict[str, Any] | None] = json_column(nullable=True)
+    reason: Mapped[str | None] = text_column(200, nullable=True)
+    at: Mapped[datetime] = moment()
+    actor: Mapped[str] = text_column(64)
+
+
+class Scan(Base):
+    """One scan by one person; rows are only added, and burn nothing.
+
+    A row carries on the count and the first of the scans of its code, so that "scanned before?" is
+    answered by the latest row alone, however often a code was photographed.
+    """
+
+    __tablename__ = "scans"
+    __table_args__ = (
+        enum_check("outcome", ScanOutcome),
+        Index(None, "batch_id", "code_index", "id"),
+        Index(None, "person_id", "id"),
+    )
+    id: Mapped[int] = id_column()
+    person_id: Mapped[int] = ref()
+    batch_id: Mapped[int | None] = ref(nullable=True, doc="empty when no code of ours was read")
+    code_index: Mapped[int | None] = small_int(nullable=True)
+    outcome: Mapped[ScanOutcome] = enum_column(ScanOutcome)
+    region: Mapped[str | None] = text_column(6, exact=True, nullable=True, doc="adcode, of the scan")
+    at: Mapped[datetime] = moment()
+    counted_scans: Mapped[int] = small_int(doc="scans of the code once it could be sold, up to this one")
+    first_at: Mapped[datetime | None] = moment(nullable=True, doc="when the first of them was")
+    first_person_id: Mapped[int | None] = ref(nullable=True)
+
+
+class CodeClaim(Base):
+    """The one draw that a code was used for: its primary key is the guard (CODE-11)."""
+
+    __tablename__ = "code_claims"
+    batch_id: Mapped[int] = ref(primary_key=True)
+    code_index: Mapped[int] = small_int(primary_key=True)
+    draw_id: Mapped[int] = ref()
+    person_id: Mapped[int] = ref()
+    at: Mapped[datetime] = moment()

@@ -1,0 +1,82 @@
+"""What a scan of a code comes to, decided from facts alone.
+
+A scan burns nothing: whoever checks codes in the factory, the warehouse or the shop changes nothing for
+the shopper. Only a draw claims a code. `docs/codes.md` says what the shopper sees for each outcome.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Placement(StrEnum):
+    """Where the code is printed: for everybody to see, or where only a buyer gets."""
+
+    OUTSIDE = "outside"
+    UNDER_CAP = "under_cap"
+
+
+class ScanOutcome(StrEnum):
+    """What a scan comes to."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    ALTERED = "altered"
+    INACTIVE = "inactive"
+    FROZEN = "frozen"
+    NOT_SHIPPED = "not_shipped"
+    DRAWN_BY_ME = "drawn_by_me"
+    DRAWN_BY_ANOTHER = "drawn_by_another"
+
+
+# A scan in the factory or the warehouse: it says nothing about who had the product before the shopper.
+UNCOUNTED = frozenset(
+    {ScanOutcome.UNKNOWN, ScanOutcome.ALTERED, ScanOutcome.INACTIVE, ScanOutcome.NOT_SHIPPED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What is known of one genuine code.
+
+    `region` (adcode) and `attributes` (case, channel, order, origin) are those of its shipment.
+    `counted_scans` and the two fields after it tell of the scans since it could be sold.
+    """
+
+    batch_id: int
+    code_index: int
+    brand_id: int
+    product_id: int
+    lot: str
+    placement: Placement
+    needs_shipping: bool
+    activated: bool
+    frozen: bool
+    shipped: bool
+    region: str | None
+    attributes: Mapping[str, str]
+    draw_id: int | None
+    drawn_by: int | None
+    counted_scans: int
+    first_scanned_at: datetime | None
+    first_scanned_by: int | None
+
+
+def decide(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:
+    """Return what a scan by the person with `person_ids` (all ids of the cluster) comes to (CODE-08, 11, 12).
+
+    Who has drawn sees the result whatever has happened to the code since. A frozen code tells nothing
+    more, so that an emergency stop shows one picture to everybody.
+    """
+    if facts.drawn_by is not None and facts.drawn_by in person_ids:
+        return ScanOutcome.DRAWN_BY_ME
+    if not facts.activated:
+        return ScanOutcome.INACTIVE
+    if facts.frozen:
+        return ScanOutcome.FROZEN
+    if facts.drawn_by is not None:
+        return ScanOutcome.DRAWN_BY_ANOTHER
+    if facts.needs_shipping and not facts.shipped:
+        return ScanOutcome.NOT_SHIPPED
+    return ScanOutcome.OK
