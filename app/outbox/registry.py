@@ -25,9 +25,22 @@ class Registry:
         fact_handlers: Iterable[FactHandler] = (),
         callback_handlers: Iterable[CallbackHandler] = (),
     ) -> None:
-        self.effects = {effect.topic: effect for effect in effects}
-        self.fact_handlers = {fact_topic(handler.name): handler for handler in fact_handlers}
-        self.callback_handlers = {inbox_topic(handler.source): handler for handler in callback_handlers}
+        self.effects: dict[str, Effect] = {}
+        self.fact_handlers: dict[str, FactHandler] = {}
+        self.callback_handlers: dict[str, CallbackHandler] = {}
+        self.add(effects=effects, fact_handlers=fact_handlers, callback_handlers=callback_handlers)
+
+    def add(
+        self,
+        *,
+        effects: Iterable[Effect] = (),
+        fact_handlers: Iterable[FactHandler] = (),
+        callback_handlers: Iterable[CallbackHandler] = (),
+    ) -> None:
+        """Add handlers: those that publish facts themselves need the registry before they can be built."""
+        self.effects.update({effect.topic: effect for effect in effects})
+        self.fact_handlers.update({fact_topic(handler.name): handler for handler in fact_handlers})
+        self.callback_handlers.update({inbox_topic(handler.source): handler for handler in callback_handlers})
 
     @property
     def topics(self) -> list[str]:
