@@ -18,10 +18,11 @@ from app.db.engine import Replay
 from app.db.once import insert_once
 from app.identity import queries as identity
 from app.kernel.actor import Actor
+from app.kernel.boundaries import reach
 from app.kernel.ids import PublicIds, new_id
 from app.organisation.models import App
-from app.outbox.operations import enqueue, hasten_group
-from app.payouts import limits, queries
+from app.outbox.operations import enqueue, hasten_group, receive
+from app.payouts import limits, notices, queries
 from app.payouts.errors import (
     AlreadyPaid,
     AmountNotPayable,
@@ -30,7 +31,7 @@ from app.payouts.errors import (
     NameNeeded,
     NoOpenid,
 )
-from app.payouts.interfaces import ReportInfo
+from app.payouts.interfaces import ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
 from app.payouts.queries import BillView
 from app.payouts.states import (
@@ -43,7 +44,9 @@ from app.payouts.states import (
 
 OPEN_TOPIC = "payouts.open"
 QUERY_TOPIC = "payouts.query"
+CALLBACK_SOURCE = "pay"
 BALANCE_ALERT = "payer.balance"
+SLOW_ALERT = "payer.slow"
 PROBE_EVERY = timedelta(minutes=10)
 FIRST_POLL = timedelta(minutes=2)
 LONGEST_POLL = timedelta(hours=3)
@@ -157,7 +160,7 @@ def _present(session: Session, award_id: int, state: PayoutState) -> BillView:
     return bill
 
 
-def _lookup(session: Session, award_id: int) -> Row[tuple[int, PayoutState, int]] | None:
+def _lookup(session: Session, award_id: int) -> Row[int, PayoutState, int] | None:
     found = select(Payout.id, Payout.state, Payout.generation).where(Payout.award_id == award_id)
     return session.connection().execute(found).first()
 
@@ -201,7 +204,7 @@ def pause(session: Session, *, payer_id: int, reason: str, now: datetime, actor:
 
     Raises UnknownPayer, or TransitionRefused when somebody has paused it already.
     """
-    _change_payer(session, payer_id, PayerState.PAUSED_OPERATOR, reason=reason, now=now, actor=actor)
+    _decide(session, payer_id, PayerState.PAUSED_OPERATOR, reason=reason, now=now, actor=actor)
 
 
 def resume(session: Session, *, payer_id: int, now: datetime, actor: Actor) -> int:
@@ -209,37 +212,71 @@ def resume(session: Session, *, payer_id: int, now: datetime, actor: Actor) -> i
 
     Returns how many wait. Raises UnknownPayer, or TransitionRefused when it is not paused.
     """
-    _change_payer(session, payer_id, PayerState.ACTIVE, reason=None, now=now, actor=actor)
-    resolve_alert(session, kind=BALANCE_ALERT, subject=str(payer_id), by=actor.label, now=now)
-    return hasten_group(session, topic=OPEN_TOPIC, group=str(payer_id), now=now)
+    _decide(session, payer_id, PayerState.ACTIVE, reason=None, now=now, actor=actor)
+    return _wake(session, payer_id, now=now, actor=actor)
 
 
-def _change_payer(
+def _decide(
     session: Session, payer_id: int, new: PayerState, *, reason: str | None, now: datetime, actor: Actor
 ) -> None:
     payer = queries.payer(session, payer_id)
     PAYER_TRANSITIONS.require(payer.state, new)
-    if not change_payer(session, payer_id, new, reason=reason, now=now, actor=actor):
+    if not change_payer(session, payer_id, payer.state, new, reason=reason, now=now, actor=actor):
         raise Replay
     session.expire(payer)
 
 
 def change_payer(
-    session: Session, payer_id: int, new: PayerState, *, reason: str | None, now: datetime, actor: Actor
+    session: Session,
+    payer_id: int,
+    old: PayerState,
+    new: PayerState,
+    *,
+    reason: str | None,
+    now: datetime,
+    actor: Actor,
 ) -> bool:
-    """Bring a payer to state `new` if its present one leads there; return whether it did."""
+    """Bring a payer from state `old` to `new`, unless it has left `old`; return whether it did."""
+    PAYER_TRANSITIONS.require(old, new)
     changed = (
         update(Payer)
-        .where(Payer.id == payer_id, Payer.state.in_(PAYER_TRANSITIONS.sources(new)))
+        .where(Payer.id == payer_id, Payer.state == old)
         .values(
             state=new,
-            state_reason=reason,
+            state_reason=reason[:200] if reason else None,
             state_by=actor.label[:64],
             state_at=now,
             probe_at=now + PROBE_EVERY if new is PayerState.PAUSED_BALANCE else None,
         )
     )
     return session.connection().execute(changed).rowcount == 1
+
+
+def note_funds(session: Session, *, payer: Payer, now: datetime, actor: Actor) -> None:
+    """Take a bill that the platform has funded as the sign that the payer has money again.
+
+    Settles the alerts and resumes a payer that was paused for its balance; an operator's pause stays.
+    """
+    resolve_alert(session, kind=SLOW_ALERT, subject=str(payer.id), by=actor.label, now=now)
+    if payer.state is PayerState.PAUSED_BALANCE and change_payer(
+        session, payer.id, payer.state, PayerState.ACTIVE, reason=None, now=now, actor=actor
+    ):
+        _wake(session, payer.id, now=now, actor=actor)
+
+
+def _wake(session: Session, payer_id: int, *, now: datetime, actor: Actor) -> int:
+    resolve_alert(session, kind=BALANCE_ALERT, subject=str(payer_id), by=actor.label, now=now)
+    return hasten_group(session, topic=OPEN_TOPIC, group=str(payer_id), now=now)
+
+
+def take_probe(session: Session, *, payer_id: int, now: datetime) -> bool:
+    """Tell whether this is the one bill in ten minutes that may try a payer whose money ran out."""
+    taken = (
+        update(Payer)
+        .where(Payer.id == payer_id, Payer.state == PayerState.PAUSED_BALANCE, Payer.probe_at <= now)
+        .values(probe_at=now + PROBE_EVERY)
+    )
+    return session.connection().execute(taken).rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,4 +393,19 @@ def poll_due(session: Session, *, now: datetime, limit: int = 200) -> int:
             now=now,
             group=str(row.payer_id),
         )
+    reach("payouts.polling")
     return len(rows)
+
+
+def record_notice(session: Session, *, notice: TransferNotice, now: datetime) -> bool:
+    """Put a genuine callback into the inbox, once; return False when it has come before.
+
+    The caller has verified it with the payer's keys, and answers the platform after the commit.
+    """
+    return receive(
+        session,
+        source=CALLBACK_SOURCE,
+        dedupe_key=f"{notice.mchid}:{notice.notice_id}"[:128],
+        body=notices.write(notice),
+        now=now,
+    )

@@ -111,7 +111,20 @@ def latest_bill(session: Session, *, award_id: int) -> BillView | None:
     if row is None:
         return None
     confirmable = row.state is BillState.WAIT_USER_CONFIRM
-    return BillView(*row[:-1], package_info=row.package_info if confirmable else None)
+    return BillView(
+        bill_id=row.id,
+        message_id=row.message_id,
+        bill_no=row.bill_no,
+        generation=row.generation,
+        state=row.state,
+        app_id=row.app_id,
+        appid=row.appid,
+        mchid=row.mchid,
+        amount_fen=row.amount_fen,
+        fail_reason=row.fail_reason,
+        opened_at=row.opened_at,
+        package_info=row.package_info if confirmable else None,
+    )
 
 
 def bills_of(session: Session, *, award_id: int) -> Sequence[Bill]:

@@ -68,9 +68,7 @@ class Award(Base):
     # No foreign key: each draw would lock its payer's row, which settling bills must change.
     payer_id: Mapped[int | None] = ref(nullable=True)
     state: Mapped[AwardState] = enum_column(AwardState)
-    reason: Mapped[str | None] = text_column(
-        200, nullable=True, doc="why held, refused or not paid"
-    )
+    reason: Mapped[str | None] = text_column(200, nullable=True, doc="why held, refused or not paid")
     decided_by: Mapped[str | None] = text_column(64, nullable=True)
     budget_account: Mapped[int | None] = ref(nullable=True)
     committed_account: Mapped[int | None] = ref(nullable=True)

@@ -1,0 +1,24 @@
+"""What an operator can do about a refusal of WeChat Pay, by its code (platform contracts 4.5, 4.8)."""
+
+from app.payouts.interfaces import TransferAnswer
+
+_ADVICE = {
+    "PARAM_ERROR": "compare the payer's scene and report fields with the merchant platform",
+    "INVALID_REQUEST": "compare the amount with the scene's limits, and the payer's scene and style",
+    "SIGN_ERROR": "check the payer's certificate serial number and private key, and this machine's clock",
+    "NO_AUTH": "on the merchant platform, open merchant transfers and the scene, and allow this server's IP",
+    "APPID_MCHID_NOT_MATCH": "bind the app to the merchant number on the merchant platform",
+    "MCH_NOT_EXISTS": "check the payer's merchant number",
+    "ACCOUNT_ERROR": "look at the merchant account's state on the merchant platform",
+    "USER_ERROR": "the receiver's WeChat account cannot take money; ask them to contact WeChat",
+    "USER_ACCOUNT_ABNORMAL": "the receiver's WeChat account cannot take money; ask them to contact WeChat",
+    "RULE_LIMIT": "a limit of the merchant platform is reached; raise it, or wait for the next day",
+    "TRADE_ERROR": "read the message; the merchant platform's transfer list may say more",
+}
+
+
+def advice(answer: TransferAnswer) -> str:
+    """Return why a request was refused and what mends it; the number stays, a replay tries it again."""
+    code = answer.code or "refused"
+    said = f" ({answer.message})" if answer.message else ""
+    return f"{code}{said}: {_ADVICE.get(code, 'mend what the message says')}"

@@ -1,0 +1,431 @@
+"""Granting, collecting, reviewing and lapsing awards: one service for every campaign (PAY-10).
+
+Where the value of an award stands is the ledger's to say. A grant moves it from the campaign's budget to
+"committed" (and one piece from the prize's stock to "awarded"); it leaves "committed" once, to "paid" or
+back to the budget, and both ways carry the same key, so that whatever goes wrong above, never both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.models import Severity
+from app.alerts.operations import raise_alert, resolve_alert
+from app.db.engine import Replay
+from app.identity.models import Person
+from app.identity.queries import Cluster
+from app.kernel.actor import Actor
+from app.kernel.boundaries import reach
+from app.kernel.errors import DomainError
+from app.kernel.ids import new_id
+from app.ledger.operations import AccountRef, Transfer, post
+from app.payouts import operations as payouts
+from app.payouts import queries as bills
+from app.payouts.limits import SMALLEST_FEN
+from app.payouts.queries import BillView
+from app.points import operations as points
+from app.points.models import PointsKind
+from app.rewards import queries
+from app.rewards.errors import (
+    AlreadyFulfilled,
+    AwardHeld,
+    AwardLapsed,
+    AwardRefused,
+    OpenElsewhere,
+    PhoneWanted,
+    UnknownAward,
+    VirtualPerson,
+)
+from app.rewards.models import AWARD_TRANSITIONS, Award, AwardKind, AwardState
+from app.rewards.queries import AwardView
+from app.rewards.terms import TERMS, Terms, lock
+
+HELD_ALERT = "awards.held_overdue"
+UNEXPECTED_ALERT = "award.paid_unexpectedly"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAward:
+    """A prize to be granted.
+
+    Money has `amount_fen` (at least 10, the least that WeChat Pay transfers), `payer_id`, `remark` (at
+    most 32 characters, on the shopper's bill) and the accounts `budget` (guarded) and `committed` (open).
+    Points have `points` and, if they end, `points_expire_at`. Any prize may come out of a `stock` (guarded)
+    into `awarded` (open), one piece. `held_reason` keeps it back for a review.
+    """
+
+    brand_id: int
+    campaign_id: int
+    draw_id: int
+    person_id: int
+    kind: AwardKind
+    name_zh: str
+    name_en: str
+    deadline_at: datetime
+    amount_fen: int = 0
+    points: int = 0
+    points_expire_at: datetime | None = None
+    payer_id: int | None = None
+    remark: str = ""
+    held_reason: str | None = None
+    budget: AccountRef | None = None
+    committed: AccountRef | None = None
+    stock: AccountRef | None = None
+    awarded: AccountRef | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be fulfilled."""
+        money = self.kind is AwardKind.MONEY
+        accounts = (self.budget is not None, self.committed is not None, self.payer_id is not None)
+        if any(have is not money for have in accounts) or money is not (self.amount_fen >= SMALLEST_FEN):
+            raise ValueError("money, and only money, has an amount from 10 fen, a payer and a budget")
+        if (self.kind is AwardKind.POINTS) is not (self.points > 0):
+            raise ValueError("points, and only points, have a number of points")
+        if (self.stock is None) is not (self.awarded is None):
+            raise ValueError("a piece that leaves a stock arrives somewhere")
+
+
+_INSERT = insert(Award)
+
+
+def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
+    """Grant an award: collectible until its deadline, held for a review, or fulfilled at once (points).
+
+    Three statements for money: the award, its transfers, the guarded hot rows last. Raises
+    InsufficientBalance when budget or stock do not hold enough (the award's row must then be rolled back
+    with the savepoint or transaction), and IntegrityError for a second award of one draw.
+    """
+    award_id = new_id()
+    state = AwardState.FULFILLED
+    if award.held_reason is not None:
+        state = AwardState.HELD
+    elif award.kind is AwardKind.MONEY:
+        state = AwardState.COLLECTIBLE
+    resolved_at = now if AWARD_TRANSITIONS.final(state) else None
+    session.connection().execute(
+        _INSERT,
+        {
+            "id": award_id,
+            "brand_id": award.brand_id,
+            "campaign_id": award.campaign_id,
+            "draw_id": award.draw_id,
+            "person_id": award.person_id,
+            "kind": award.kind,
+            "amount_fen": award.amount_fen,
+            "points": award.points,
+            "points_expire_at": award.points_expire_at,
+            "name_zh": award.name_zh,
+            "name_en": award.name_en,
+            "remark": award.remark,
+            "payer_id": award.payer_id,
+            "state": state,
+            "reason": award.held_reason,
+            "decided_by": None,
+            "budget_account": award.budget.id if award.budget else None,
+            "committed_account": award.committed.id if award.committed else None,
+            "stock_account": award.stock.id if award.stock else None,
+            "awarded_account": award.awarded.id if award.awarded else None,
+            "granted_at": now,
+            "deadline_at": award.deadline_at,
+            "resolved_at": resolved_at,
+        },
+    )
+    movements = _commitments(award_id, award)
+    if award.kind is AwardKind.POINTS and state is AwardState.FULFILLED:
+        _give_points(session, award_id, award, now=now, along=movements)
+    elif movements:
+        post(session, movements, now=now)
+    return AwardView(
+        id=award_id,
+        brand_id=award.brand_id,
+        campaign_id=award.campaign_id,
+        draw_id=award.draw_id,
+        person_id=award.person_id,
+        kind=award.kind,
+        amount_fen=award.amount_fen,
+        points=award.points,
+        name_zh=award.name_zh,
+        name_en=award.name_en,
+        state=state,
+        reason=award.held_reason,
+        granted_at=now,
+        deadline_at=award.deadline_at,
+        resolved_at=resolved_at,
+    )
+
+
+def _commitments(award_id: int, award: NewAward) -> list[Transfer]:
+    movements = []
+    if award.budget is not None and award.committed is not None:
+        movements.append(
+            Transfer(
+                key=f"award:{award_id}:commit",
+                debit=award.budget,
+                credit=award.committed,
+                amount=award.amount_fen,
+                reason="award.commit",
+                ref_id=award_id,
+            )
+        )
+    if award.stock is not None and award.awarded is not None:
+        movements.append(
+            Transfer(
+                key=f"award:{award_id}:stock",
+                debit=award.stock,
+                credit=award.awarded,
+                amount=1,
+                reason="award.stock",
+                ref_id=award_id,
+            )
+        )
+    return movements
+
+
+def _give_points(
+    session: Session,
+    award_id: int,
+    award: NewAward | Terms,
+    *,
+    now: datetime,
+    along: Sequence[Transfer] = (),
+) -> None:
+    points.grant(
+        session,
+        person_id=award.person_id,
+        brand_id=award.brand_id,
+        points=award.points,
+        kind=PointsKind.SPENDABLE,
+        bearer=f"campaign:{award.campaign_id}",
+        expires_at=award.points_expire_at,
+        key=f"award:{award_id}:points",
+        reason="award",
+        ref_id=award_id,
+        now=now,
+        along=along,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CollectResult:
+    """What a tap on Collect led to: the award, now locked, and its open bill.
+
+    `message_id` is the outbox message of topic payouts.open; the edge may deliver it after the commit.
+    """
+
+    award: AwardView
+    bill: BillView
+    message_id: int
+
+
+def collect(
+    session: Session,
+    *,
+    award_id: int,
+    person_id: int,
+    cluster: Cluster,
+    app_id: int,
+    now: datetime,
+    actor: Actor,
+    phone_wanted: bool = False,
+    user_name: str | None = None,
+) -> CollectResult:
+    """Open the bill of a money award, or return the one that is open already, however often it is tapped.
+
+    `person_id` is the person of the session, `cluster` everybody they are, `app_id` the app in use.
+    `phone_wanted`: the campaign asks for the phone number at this point and the shopper has neither given
+    nor declined it; the decision is the caller's, since a prize must not hang on it (contract 13.2).
+    `user_name` is the verified name, needed from 2,000 yuan.
+
+    Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled,
+    OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
+    """
+    if session.connection().execute(select(Person.virtual).where(Person.id == person_id)).scalar():
+        raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
+    terms = lock(session, award_id)
+    if terms.person_id not in cluster.person_ids:
+        raise UnknownAward("you have no award with this id")
+    _require_collectible(terms, now)
+    if terms.state is AwardState.COLLECTIBLE and phone_wanted:
+        raise PhoneWanted("give your phone number, or go on without")
+    bill = _bill(session, terms, cluster.person_ids, app_id, user_name, now=now, actor=actor)
+    if bill.app_id != app_id:
+        raise OpenElsewhere(
+            "it was opened in another mini-program; confirm it there, or collect it here a day later",
+            appid=bill.appid,
+        )
+    if terms.state is AwardState.COLLECTIBLE:
+        _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.LOCKED)
+    award = queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
+    return CollectResult(award, bill, bill.message_id)
+
+
+def _bill(
+    session: Session,
+    terms: Terms,
+    person_ids: Sequence[int],
+    app_id: int,
+    user_name: str | None,
+    *,
+    now: datetime,
+    actor: Actor,
+) -> BillView:
+    if terms.deadline_at <= now:
+        # Only a bill that was opened in time keeps the award; after the deadline there is no other one.
+        latest = bills.latest_bill(session, award_id=terms.id)
+        assert latest is not None
+        return latest
+    assert terms.payer_id is not None
+    return payouts.open_bill(
+        session,
+        award_id=terms.id,
+        brand_id=terms.brand_id,
+        person_id=terms.person_id,
+        person_ids=person_ids,
+        app_id=app_id,
+        payer_id=terms.payer_id,
+        amount_fen=terms.amount_fen,
+        remark=terms.remark,
+        now=now,
+        actor=actor,
+        user_name=user_name,
+    )
+
+
+_REFUSALS: dict[AwardState, tuple[type[DomainError], str]] = {
+    AwardState.HELD: (AwardHeld, "the organiser reviews it; come back later"),
+    AwardState.REFUSED: (AwardRefused, "the organiser reviewed it and refused"),
+    AwardState.LAPSED: (AwardLapsed, "the published time to collect it has ended"),
+    AwardState.FULFILLED: (AlreadyFulfilled, "you have it already"),
+}
+
+
+def _require_collectible(terms: Terms, now: datetime) -> None:
+    if terms.state in _REFUSALS:
+        refusal, detail = _REFUSALS[terms.state]
+        raise refusal(detail)
+    if terms.state is AwardState.COLLECTIBLE and terms.deadline_at <= now:
+        refusal, detail = _REFUSALS[AwardState.LAPSED]
+        raise refusal(detail)
+
+
+def _move(
+    session: Session, award_ids: Sequence[int], old: AwardState, new: AwardState, **values: object
+) -> None:
+    """Move awards that this transaction has locked in state `old`."""
+    AWARD_TRANSITIONS.require(old, new)
+    moved = update(Award).where(Award.id.in_(award_ids), Award.state == old).values(state=new, **values)
+    if session.connection().execute(moved).rowcount != len(award_ids):
+        raise Replay
+
+
+def lapse_due(session: Session, *, now: datetime, limit: int = 200) -> int:
+    """Lapse at most `limit` awards whose deadline has passed, with budget and stock returned; say how many.
+
+    An award whose bill is open is locked and stays; one that is being collected at this moment is left for
+    the next round. Held awards wait for their reviewer, whom an alert reminds.
+    """
+    due = (
+        TERMS.where(Award.state == AwardState.COLLECTIBLE, Award.deadline_at <= now)
+        .order_by(Award.deadline_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = [Terms._make(row) for row in session.connection().execute(due)]
+    if rows:
+        ids = [row.id for row in rows]
+        _move(session, ids, AwardState.COLLECTIBLE, AwardState.LAPSED, resolved_at=now)
+        post(session, [movement for row in rows for movement in row.returned()], now=now)
+    _remind_of_held(session, now)
+    reach("rewards.lapsing")
+    return len(rows)
+
+
+def _remind_of_held(session: Session, now: datetime) -> None:
+    waiting = select(func.count()).where(Award.state == AwardState.HELD, Award.deadline_at <= now)
+    number = session.connection().execute(waiting).scalar_one()
+    if not number:
+        resolve_alert(session, kind=HELD_ALERT, subject="all", by="system", now=now)
+        return
+    raise_alert(
+        session,
+        kind=HELD_ALERT,
+        subject="all",
+        severity=Severity.WARNING,
+        detail=f"{number} awards are held past their deadline: `saoma awards held` lists them; release or"
+        " refuse each.",
+        now=now,
+    )
+
+
+def release(session: Session, *, award_id: int, reason: str, now: datetime, actor: Actor) -> AwardView:
+    """Let a held award go to its winner; the time of the review is added to the deadline (points: at once).
+
+    Raises UnknownAward, or TransitionRefused when it is not held.
+    """
+    terms = _take_held(session, award_id, AwardState.COLLECTIBLE)
+    decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
+    if terms.kind is AwardKind.MONEY:
+        deadline = now + (terms.deadline_at - terms.granted_at)
+        _move(session, [award_id], AwardState.HELD, AwardState.COLLECTIBLE, deadline_at=deadline, **decided)
+    else:
+        _move(session, [award_id], AwardState.HELD, AwardState.FULFILLED, resolved_at=now, **decided)
+    if terms.kind is AwardKind.POINTS:
+        _give_points(session, award_id, terms, now=now)
+    return queries.award(session, award_id=award_id, person_ids=[terms.person_id])
+
+
+def refuse(session: Session, *, award_id: int, reason: str, now: datetime, actor: Actor) -> AwardView:
+    """Refuse a held award for good, with a reason; budget and stock return.
+
+    Raises UnknownAward, or TransitionRefused when it is not held.
+    """
+    terms = _take_held(session, award_id, AwardState.REFUSED)
+    decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
+    _move(session, [award_id], AwardState.HELD, AwardState.REFUSED, resolved_at=now, **decided)
+    post(session, terms.returned(), now=now)
+    return queries.award(session, award_id=award_id, person_ids=[terms.person_id])
+
+
+def _take_held(session: Session, award_id: int, new: AwardState) -> Terms:
+    terms = lock(session, award_id)
+    AWARD_TRANSITIONS.require(terms.state, new)
+    return terms
+
+
+def settle(session: Session, *, award_id: int, now: datetime) -> None:
+    """Book the money of an award as paid, once: the bill has ended well, whatever the award's state says.
+
+    Money that arrived cannot be taken back. If the award was not locked for it, something has gone wrong
+    and a person must look; the alert says so.
+    """
+    terms = lock(session, award_id)
+    if terms.state is AwardState.FULFILLED:
+        return
+    if terms.state is not AwardState.LOCKED:
+        raise_alert(
+            session,
+            kind=UNEXPECTED_ALERT,
+            subject=str(award_id),
+            severity=Severity.CRITICAL,
+            detail=f"Money arrived for an award that is {terms.state}. Look at its bills and at the ledger.",
+            now=now,
+        )
+        return
+    _move(session, [award_id], AwardState.LOCKED, AwardState.FULFILLED, resolved_at=now, reason=None)
+    assert terms.payer_id is not None
+    paid = bills.paid_account(session, payer_id=terms.payer_id, brand_id=terms.brand_id, now=now)
+    post(session, [terms.paid_to(paid)], now=now)
+
+
+def unlock(session: Session, *, award_id: int, bill_id: int, reason: str) -> None:
+    """Make an award collectible again whose bill ended without money; its deadline stands.
+
+    Does nothing when the award has moved on or a newer bill has been opened meanwhile.
+    """
+    terms = lock(session, award_id)
+    bill = bills.latest_bill(session, award_id=award_id)
+    if terms.state is AwardState.LOCKED and bill is not None and bill.bill_id == bill_id:
+        _move(session, [award_id], AwardState.LOCKED, AwardState.COLLECTIBLE, reason=reason[:200])

@@ -1,0 +1,111 @@
+"""An award as its transitions need it, and the lock on its row that all of them take."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from app.ledger.models import AccountKind, Asset
+from app.ledger.operations import AccountRef, Transfer
+from app.rewards.errors import UnknownAward
+from app.rewards.models import Award, AwardKind, AwardState
+
+
+class Terms(NamedTuple):
+    """The columns of `TERMS`, in their order."""
+
+    id: int
+    brand_id: int
+    campaign_id: int
+    person_id: int
+    kind: AwardKind
+    amount_fen: int
+    points: int
+    points_expire_at: datetime | None
+    remark: str
+    payer_id: int | None
+    state: AwardState
+    budget_account: int | None
+    committed_account: int | None
+    stock_account: int | None
+    awarded_account: int | None
+    granted_at: datetime
+    deadline_at: datetime
+
+    def paid_to(self, paid: AccountRef) -> Transfer:
+        """Return the transfer that books a money award as paid."""
+        assert self.committed_account is not None
+        return Transfer(
+            key=self._resolve_key,
+            debit=AccountRef(self.committed_account, AccountKind.OPEN, Asset.FEN),
+            credit=paid,
+            amount=self.amount_fen,
+            reason="award.paid",
+            ref_id=self.id,
+        )
+
+    def returned(self) -> list[Transfer]:
+        """Return the transfers that give an award's money and piece back to where they came from."""
+        movements = []
+        if self.budget_account is not None and self.committed_account is not None:
+            movements.append(
+                Transfer(
+                    key=self._resolve_key,
+                    debit=AccountRef(self.committed_account, AccountKind.OPEN, Asset.FEN),
+                    credit=AccountRef(self.budget_account, AccountKind.GUARDED, Asset.FEN),
+                    amount=self.amount_fen,
+                    reason="award.return",
+                    ref_id=self.id,
+                )
+            )
+        if self.stock_account is not None and self.awarded_account is not None:
+            movements.append(
+                Transfer(
+                    key=f"award:{self.id}:restock",
+                    debit=AccountRef(self.awarded_account, AccountKind.OPEN, Asset.STOCK),
+                    credit=AccountRef(self.stock_account, AccountKind.GUARDED, Asset.STOCK),
+                    amount=1,
+                    reason="award.restock",
+                    ref_id=self.id,
+                )
+            )
+        return movements
+
+    @property
+    def _resolve_key(self) -> str:
+        # One key for both ways out of "committed": paid or returned, never both.
+        return f"award:{self.id}:resolve"
+
+
+TERMS = select(
+    Award.id,
+    Award.brand_id,
+    Award.campaign_id,
+    Award.person_id,
+    Award.kind,
+    Award.amount_fen,
+    Award.points,
+    Award.points_expire_at,
+    Award.remark,
+    Award.payer_id,
+    Award.state,
+    Award.budget_account,
+    Award.committed_account,
+    Award.stock_account,
+    Award.awarded_account,
+    Award.granted_at,
+    Award.deadline_at,
+)
+_LOCK = TERMS.where(Award.id == bindparam("award")).with_for_update()
+
+
+def lock(session: Session, award_id: int) -> Terms:
+    """Lock an award's row and return its terms; raise UnknownAward.
+
+    The row is what taps on Collect, the deadline, a review and the news of a bill queue up at.
+    """
+    row = session.connection().execute(_LOCK, {"award": award_id}).first()
+    if row is None:
+        raise UnknownAward("there is no award with this id")
+    return Terms._make(row)
