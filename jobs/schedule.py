@@ -1,0 +1,89 @@
+"""What is due when.
+
+A job only knocks: what there is to do stands as rows, claimed under guards. If two schedulers knock, or
+none for an hour, nothing is doubled and nothing is lost. Each job does a bounded piece of work and says
+how much it did.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from app.factory import Container
+from app.outbox import operations as outbox
+
+log = logging.getLogger("saoma.jobs")
+
+KEEP_ATTEMPTS = timedelta(days=90)
+_PURGE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to do every `seconds`; `work` returns how many pieces it did."""
+
+    name: str
+    seconds: float
+    work: Callable[[Container], int]
+
+
+def drain(container: Container) -> int:
+    """Drain the outbox until nothing is due or the next knock is near."""
+    return container.drainer.until_idle(seconds=20.0).handled
+
+
+def purge(container: Container) -> int:
+    """Remove attempts and callback bodies that have aged out."""
+    now = container.clock.now()
+    return container.db.transact(
+        lambda session: outbox.purge(session, now=now, keep=KEEP_ATTEMPTS, limit=_PURGE_BATCH)
+    )
+
+
+JOBS = (
+    Job("drain", 1.0, drain),
+    Job("purge", 600.0, purge),
+)
+
+
+class Scheduler:
+    """Runs the jobs in threads of this process until it is stopped."""
+
+    def __init__(self, container: Container, jobs: tuple[Job, ...] = JOBS) -> None:
+        self._container = container
+        self._stopping = threading.Event()
+        # Memory store: what must survive is rows of ours. `coalesce` and no grace limit: a late knock
+        # is one knock.
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job in jobs:
+            self._scheduler.add_job(
+                self._run, "interval", args=[job], id=job.name, seconds=job.seconds, jitter=None
+            )
+
+    def start(self) -> None:
+        """Begin to knock."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Take no new work and wait for what is being done."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=True)
+
+    def _run(self, job: Job) -> None:
+        if self._stopping.is_set():
+            return
+        try:
+            done = job.work(self._container)
+        except Exception:
+            # The next knock tries again; the log and the metrics tell.
+            log.exception("job.failed", extra={"job": job.name})
+            return
+        if done:
+            log.info("job.done", extra={"job": job.name, "pieces": done})
