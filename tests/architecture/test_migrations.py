@@ -66,9 +66,7 @@ def test_every_check_is_in_the_database(db: Database) -> None:
         found = _checks(connection)
 
     assert set(found) == set(models)
-    assert {name: _gist(clause) for name, clause in found.items()} == {
-        name: _gist(clause) for name, clause in models.items()
-    }
+    assert {name: clause for name, clause in models.items() if _gist(clause) != _gist(found[name])} == {}
 
 
 def _checks(connection: Connection) -> dict[str, str]:
@@ -84,7 +82,9 @@ def _checks(connection: Connection) -> dict[str, str]:
 
 def _gist(clause: str) -> list[str]:
     """Return the words, numbers and literals of a clause, whatever the quoting and the case."""
-    return sorted(re.findall(r"'[^']*'|\w+|[<>=!]+", re.sub(r"[`()]", " ", clause).lower()))
+    words = re.findall(r"'[^']*'|\w+|[<>=!]+", re.sub(r"[`()]", " ", clause).lower())
+    # The server writes a choice of one as an equation.
+    return sorted("in" if word == "=" else word for word in words)
 
 
 @pytest.fixture
