@@ -6,6 +6,7 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.db.base import Base, DataClass, id_column, json_column, moment, ref, text_column
+from app.organisation import models as _  # noqa: F401 - a foreign key needs its table
 
 
 class Product(Base):

@@ -57,6 +57,6 @@ def products(session: Session, *, brand_id: int) -> Sequence[ProductView]:
     return [_view(row) for row in rows]
 
 
-def _view(row: Row[Any]) -> ProductView:
+def _view(row: Row[*tuple[Any, ...]]) -> ProductView:
     fields = row._asdict()
     return ProductView(**{**fields, "tags": tuple(fields["tags"])})

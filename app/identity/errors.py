@@ -1,0 +1,97 @@
+"""Refusals of the identity room."""
+
+from app.kernel.errors import Conflict, Forbidden, Malformed, NotFound, Refused, Unauthenticated
+
+
+class UnknownPerson(NotFound):
+    """There is no such person."""
+
+    code = "unknown_person"
+
+
+class UnknownMerge(NotFound):
+    """There is no such merge."""
+
+    code = "unknown_merge"
+
+
+class UnknownConflict(NotFound):
+    """There is no such conflict."""
+
+    code = "unknown_conflict"
+
+
+class UnknownIdentifier(NotFound):
+    """There is no such identifier."""
+
+    code = "unknown_identifier"
+
+
+class SessionEnded(Unauthenticated):
+    """The session is unknown, over or revoked: log in again."""
+
+    code = "session_ended"
+    title = "The session has ended"
+
+
+class InvalidToken(Unauthenticated):
+    """The token was not made here, was altered or is too old: log in again."""
+
+    code = "invalid_token"
+    title = "The token is not valid"
+
+
+class UnusableIdentifier(Malformed):
+    """The record shows no identifier that could stand for anybody."""
+
+    code = "unusable_identifier"
+
+
+class VirtualPerson(Forbidden):
+    """A virtual account belongs to nobody: open the mini-program itself and log in there."""
+
+    code = "virtual_person"
+    title = "Open the mini-program itself first"
+
+
+class AlreadyMerged(Conflict):
+    """The two are one person already."""
+
+    code = "already_merged"
+
+
+class AlreadyUnmerged(Conflict):
+    """The merge has been taken back already."""
+
+    code = "already_unmerged"
+
+
+class MergeRefused(Refused):
+    """The rules hold the two apart; `reason` and `kind` are in the extra members."""
+
+    code = "merge_refused"
+    title = "The rules hold these two apart"
+
+
+class ConflictDecided(Conflict):
+    """Somebody has decided this conflict, or it has lapsed."""
+
+    code = "conflict_decided"
+
+
+class ReinstateRefused(Refused):
+    """The identifier cannot have its say back: its owner has as many of its kind as the rules allow."""
+
+    code = "reinstate_refused"
+
+
+class MoveRefused(Refused):
+    """The identifier cannot go to its claimant."""
+
+    code = "move_refused"
+
+
+class InvalidRule(Malformed):
+    """A rule that cannot be kept."""
+
+    code = "invalid_rule"

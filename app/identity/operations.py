@@ -1,0 +1,594 @@
+"""What can be done to identities: log in, attach, merge, take back, decide, recompute.
+
+Facts come in, pointers change, and every change is logged. Upper rooms lock a cluster (`lock_cluster`)
+before they book anything for it, and expand it (`queries.cluster`) before they read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.db.engine import Replay
+from app.identity import clusters, conflicts, matching, queries
+from app.identity.errors import (
+    AlreadyMerged,
+    AlreadyUnmerged,
+    ConflictDecided,
+    InvalidRule,
+    MergeRefused,
+    MoveRefused,
+    ReinstateRefused,
+    UnknownConflict,
+    UnknownIdentifier,
+    UnknownMerge,
+    UnknownPerson,
+    UnusableIdentifier,
+    VirtualPerson,
+)
+from app.identity.models import (
+    ConflictState,
+    Identifier,
+    IdentifierState,
+    IdentityConflict,
+    IdentityRule,
+    IdentitySettings,
+    IdentitySource,
+    LogAction,
+    LoginSession,
+    Merge,
+    Person,
+    Sighting,
+)
+from app.identity.queries import Cluster
+from app.identity.rules import Rule, Rules
+from app.identity.trail import log
+from app.identity.values import Claimed, IdentifierKind, openid_claim
+from app.kernel.actor import SYSTEM, Actor, ActorKind
+from app.kernel.ids import new_id
+from app.organisation import queries as organisation
+
+SESSION_LIFETIME = timedelta(hours=24)
+CERTAIN_BPS = 10_000
+_WECHAT = Actor(ActorKind.PLATFORM, "wechat")
+
+
+class Decision(StrEnum):
+    """What an operator says about a conflict."""
+
+    MERGE = "merge"  # the same human being, whatever the rules say
+    KEEP_APART = "keep_apart"  # two human beings; the identifier stays where it is
+    MOVE = "move"  # two human beings; the identifier (a phone given out again) is the claimant's now
+
+
+_STATE_AFTER = {
+    Decision.MERGE: ConflictState.MERGED,
+    Decision.KEEP_APART: ConflictState.KEPT_APART,
+    Decision.MOVE: ConflictState.MOVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """A login: whose it is, and the session whose token the edge signs."""
+
+    person_id: int
+    root_id: int
+    session_id: int
+    is_new: bool
+    virtual: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What a record came to. `ignored` names the kinds whose values stand for nobody."""
+
+    person_id: int
+    root_id: int
+    merged: bool
+    conflict_id: int | None
+    is_new: bool = False
+    ignored: tuple[IdentifierKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One step of the offline batch; `next_after_id` None when the last identifier has been looked at."""
+
+    next_after_id: int | None
+    examined: int
+    merged: int
+    conflicts: int
+
+
+def login(
+    session: Session,
+    *,
+    app_id: int,
+    openid: str,
+    unionid: str | None,
+    virtual: bool,
+    session_key: str,
+    now: datetime,
+    lifetime: timedelta = SESSION_LIFETIME,
+) -> LoginResult:
+    """Log a user of an app in: find or make the person, open a session (ID-01).
+
+    `unionid` None means not known yet; known later, it joins what it must. A `virtual` identity (snapshot
+    mode, platform contracts 12.8) is never stored as an identifier: it gets a person of its own, marked,
+    to whom upper rooms award nothing. `session_key` is kept encrypted and never given out. Raises
+    UnknownApp, and UnusableIdentifier for an openid that stands for nobody.
+    """
+    if virtual:
+        person_id = matching.create_person(session, now=now, virtual=True)
+        matched = matching.Settled(person_id, person_id, created=True)
+        identifier_id = None
+    else:
+        matched, identifier_id = _match_login(session, app_id=app_id, openid=openid, unionid=unionid, now=now)
+    session_id = new_id()
+    row = {
+        "id": session_id,
+        "person_id": matched.person_id,
+        "app_id": app_id,
+        "identifier_id": identifier_id,
+        "virtual": virtual,
+        "session_key": session_key,
+        "created_at": now,
+        "expires_at": now + lifetime,
+    }
+    # Person before identifier, the order in which `attach` locks them.
+    session.connection().execute(insert(LoginSession), row)
+    if identifier_id is not None:
+        matching.touch(session, identifier_id, now=now)
+    return LoginResult(
+        person_id=matched.person_id,
+        root_id=matched.root_id,
+        session_id=session_id,
+        is_new=matched.created,
+        virtual=virtual,
+        expires_at=now + lifetime,
+    )
+
+
+def attach(
+    session: Session,
+    *,
+    person_id: int,
+    identifiers: Sequence[Claimed],
+    source: IdentitySource,
+    now: datetime,
+    actor: Actor,
+) -> Attached:
+    """Attach identifiers to a person whom we know, merging or asking where others have them (ID-06).
+
+    Blocked and senseless values are left out and named in `ignored`. Raises UnknownPerson, and
+    VirtualPerson for an account that belongs to nobody.
+    """
+    root_id = _real_person(session, person_id)
+    rules = queries.rules(session)
+    usable = rules.sift(identifiers)
+    ignored = _ignored(identifiers, usable)
+    if not usable:
+        return Attached(person_id, root_id, merged=False, conflict_id=None, ignored=ignored)
+    record = matching.Record(session, rules, usable, source=source, now=now, actor=actor, person_id=person_id)
+    return _attached(record.settle(), ignored)
+
+
+def recognise(
+    session: Session,
+    *,
+    identifiers: Sequence[Claimed],
+    source: IdentitySource,
+    now: datetime,
+    actor: Actor,
+) -> Attached:
+    """Find or make the person of a record that names nobody: an order, a till receipt, a follow (ID-22).
+
+    The strongest known identifier says whose the record is. Raises UnusableIdentifier when no identifier
+    in it could stand for anybody.
+    """
+    rules = queries.rules(session)
+    usable = rules.sift(identifiers)
+    if not usable:
+        raise UnusableIdentifier("the record shows no identifier that could stand for somebody")
+    settled = matching.Record(session, rules, usable, source=source, now=now, actor=actor).settle()
+    return _attached(settled, _ignored(identifiers, usable))
+
+
+def lock_cluster(session: Session, *, person_id: int, root_id: int | None = None) -> Cluster:
+    """Lock the cluster of a person for the rest of the transaction and return it (rank 1 of the lock order).
+
+    `root_id`, where the caller knows it (`Principal.root_id`), saves a statement; a stale one does no
+    harm. No merge, unmerge or other holder of the lock can touch the cluster until the commit.
+    """
+    return clusters.lock_one(session, person_id, root_id)
+
+
+def revoke_session(session: Session, *, session_id: int, now: datetime) -> bool:
+    """End a session and forget its session_key; return False when it had ended before."""
+    ended = (
+        update(LoginSession)
+        .where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None))
+        .values(revoked_at=now, session_key=None)
+    )
+    return session.connection().execute(ended).rowcount > 0
+
+
+def purge_sessions(session: Session, *, ended_before: datetime, limit: int = 1000) -> int:
+    """Delete at most `limit` sessions that were over before a moment; return how many."""
+    old = select(LoginSession.id).where(LoginSession.expires_at < ended_before).limit(limit)
+    ids = list(session.connection().execute(old).scalars())
+    if ids:
+        session.connection().execute(delete(LoginSession).where(LoginSession.id.in_(ids)))
+    return len(ids)
+
+
+def merge(
+    session: Session,
+    *,
+    person_id: int,
+    other_id: int,
+    reason: str,
+    now: datetime,
+    actor: Actor,
+    force: bool = False,
+) -> int:
+    """Make two persons one by an operator's hand; return the merge's id.
+
+    `force` overrules what the rules object to (and an earlier decision to keep the two apart). Raises
+    UnknownPerson, VirtualPerson, AlreadyMerged or MergeRefused.
+    """
+    _real_person(session, person_id)
+    _real_person(session, other_id)
+    roots = clusters.lock_roots(session, [person_id, other_id])
+    return _merge_locked(
+        session,
+        pair=(person_id, other_id),
+        roots=roots,
+        identifier_id=None,
+        force=force,
+        detail={"reason": reason},
+        now=now,
+        actor=actor,
+    )
+
+
+def unmerge(session: Session, *, merge_id: int, reason: str, now: datetime, actor: Actor) -> tuple[int, int]:
+    """Take one merge back, in whatever order; return the roots of the two clusters that it held together.
+
+    Every person goes with those whom the remaining merges tie to them, and everything they had is theirs
+    again, since nothing but the pointer had moved. The two sides are kept apart from now on: only an
+    operator can make them one again. Raises UnknownMerge or AlreadyUnmerged.
+    """
+    wanted = select(Merge.person_a, Merge.person_b, Merge.identifier_id).where(Merge.id == merge_id)
+    found = session.connection().execute(wanted).first()
+    if found is None:
+        raise UnknownMerge("there is no such merge; `saoma persons show` lists a person's merges")
+    pair = (found.person_a, found.person_b)
+    root_id = clusters.lock_roots(session, pair)[pair[0]]
+    undone = update(Merge).where(Merge.id == merge_id, Merge.undone_at.is_(None)).values(undone_at=now)
+    if session.connection().execute(undone).rowcount == 0:
+        raise AlreadyUnmerged("this merge has been taken back already")
+    roots = clusters.split(session, pair=pair, root_id=root_id)
+    conflicts.keep_apart(session, pair=pair, identifier_id=found.identifier_id, now=now, actor=actor)
+    log(
+        session,
+        LogAction.UNMERGE,
+        now=now,
+        actor=actor,
+        person_id=pair[0],
+        other_person_id=pair[1],
+        identifier_id=found.identifier_id,
+        subject_id=merge_id,
+        detail={"reason": reason, "roots": list(roots)},
+    )
+    return roots
+
+
+def resolve_conflict(
+    session: Session, *, conflict_id: int, decision: Decision, now: datetime, actor: Actor
+) -> ConflictState:
+    """Carry out what an operator decided about an open conflict; return the conflict's new state.
+
+    Raises UnknownConflict, ConflictDecided when it is not open any more, and MoveRefused when the
+    claimant cannot take the identifier.
+    """
+    asked = _conflict(session, conflict_id)
+    roots = clusters.lock_roots(session, [asked.person_a, asked.person_b])
+    asked = _conflict(session, conflict_id)
+    if asked.state is not ConflictState.OPEN:
+        raise ConflictDecided("this conflict has been decided; `saoma persons conflicts` lists the open ones")
+    pair = (asked.person_a, asked.person_b)
+    if decision is Decision.MERGE:
+        # It settles this conflict too, with every other one between the two.
+        _merge_locked(
+            session,
+            pair=pair,
+            roots=roots,
+            identifier_id=asked.identifier_id,
+            force=True,
+            detail={"conflict": conflict_id},
+            now=now,
+            actor=actor,
+        )
+    elif decision is Decision.MOVE:
+        _move(session, asked, roots, now=now, actor=actor)
+    new_state = _STATE_AFTER[decision]
+    answer = {"state": new_state, "resolved_at": now, "resolved_by": actor.label}
+    session.connection().execute(
+        update(IdentityConflict).where(IdentityConflict.id == conflict_id).values(answer)
+    )
+    log(
+        session,
+        LogAction.RESOLVE,
+        now=now,
+        actor=actor,
+        person_id=pair[0],
+        other_person_id=pair[1],
+        identifier_id=asked.identifier_id,
+        subject_id=conflict_id,
+        detail={"decision": decision},
+    )
+    return new_state
+
+
+def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Actor) -> None:
+    """Give a demoted identifier its say back; the next record that shows it joins or asks again.
+
+    Raises UnknownIdentifier, and ReinstateRefused when the limit per person is reached.
+    """
+    owner = _identifier(session, identifier_id).person_id
+    root_id = clusters.lock_roots(session, [owner])[owner]
+    found = _identifier(session, identifier_id)
+    if found.person_id != owner:
+        raise Replay("the identifier moved")
+    if found.state is IdentifierState.ACTIVE:
+        return
+    held = matching.holdings(session, {root_id}).get(root_id, {})
+    if not queries.rules(session).room(held, (found.kind, found.scope)):
+        raise ReinstateRefused("its owner has as many of this kind as the rules allow; raise the limit first")
+    active = update(Identifier).where(Identifier.id == identifier_id).values(state=IdentifierState.ACTIVE)
+    session.connection().execute(active)
+    log(session, LogAction.REINSTATE, now=now, actor=actor, person_id=owner, identifier_id=identifier_id)
+
+
+def set_rule(session: Session, *, rule: Rule, now: datetime, actor: Actor) -> None:
+    """Change how far one kind of identifier is trusted (ID-07); raise InvalidRule.
+
+    It holds for what comes from now on; `reconcile_batch` applies it to what is there.
+    """
+    limits = (rule.per_person, rule.persons_limit, rule.window.days, rule.priority)
+    if not 0 <= rule.confidence_bps <= CERTAIN_BPS or any(
+        limit is not None and limit < 1 for limit in limits
+    ):
+        raise InvalidRule("confidence goes from 0 to 10000 basis points; limits, window and priority from 1")
+    values = {
+        "priority": rule.priority,
+        "confidence_bps": rule.confidence_bps,
+        "per_person": rule.per_person,
+        "persons_limit": rule.persons_limit,
+        "window_days": rule.window.days,
+        "blocked": sorted({value.strip().lower() for value in rule.blocked}),
+    }
+    session.execute(update(IdentityRule).where(IdentityRule.kind == rule.kind).values(values))
+    log(session, LogAction.RULE, now=now, actor=actor, detail={"kind": rule.kind, **values})
+
+
+def set_threshold(session: Session, *, threshold_bps: int, now: datetime, actor: Actor) -> None:
+    """Change the confidence from which on an identifier joins persons (ID-08); raise InvalidRule."""
+    if not 1 <= threshold_bps <= CERTAIN_BPS:
+        raise InvalidRule("the threshold goes from 1 to 10000 basis points")
+    session.execute(update(IdentitySettings).values(merge_threshold_bps=threshold_bps))
+    log(session, LogAction.RULE, now=now, actor=actor, detail={"threshold_bps": threshold_bps})
+
+
+def reconcile_batch(
+    session: Session, *, after_id: int, limit: int, now: datetime, actor: Actor = SYSTEM
+) -> Reconciled:
+    """Recompute clusters over the next `limit` identifiers: the offline half of the OneID engine (ID-08).
+
+    The graph has persons and identifiers as nodes and sightings as edges; the clusters are its connected
+    components over identifiers that are trusted enough, as far as the rules allow. Real time misses what a
+    changed rule would now join. Start with `after_id` 0 and go on with `next_after_id`, a transaction each:
+    it can stop and resume anywhere, and a second run finds nothing left to do.
+    """
+    window = select(Identifier.id).where(Identifier.id > after_id).order_by(Identifier.id).limit(limit)
+    ids = list(session.connection().execute(window).scalars())
+    if not ids:
+        return Reconciled(None, 0, 0, 0)
+    rules = queries.rules(session)
+    merged = asked = 0
+    for identifier_id, owner in _shared(session, rules, ids):
+        joined, questions = matching.rejoin(
+            session, rules, identifier_id=identifier_id, owner=owner, now=now, actor=actor
+        )
+        merged += joined
+        asked += questions
+    return Reconciled(ids[-1] if len(ids) == limit else None, len(ids), merged, asked)
+
+
+def _shared(session: Session, rules: Rules, ids: Sequence[int]) -> list[tuple[int, int]]:
+    # Identifiers that persons of several clusters have shown, with their owners.
+    wanted = (
+        select(Identifier.id, Identifier.person_id)
+        .join_from(Identifier, Sighting, Sighting.identifier_id == Identifier.id)
+        .join(Person, Person.id == Sighting.person_id)
+        .where(
+            Identifier.id.in_(ids),
+            Identifier.state == IdentifierState.ACTIVE,
+            Identifier.kind.in_(rules.joining_kinds()),
+        )
+        .group_by(Identifier.id, Identifier.person_id)
+        .having(func.count(Person.one_id.distinct()) > 1)
+        .order_by(Identifier.id)
+    )
+    return [(row.id, row.person_id) for row in session.connection().execute(wanted)]
+
+
+def _match_login(
+    session: Session, *, app_id: int, openid: str, unionid: str | None, now: datetime
+) -> tuple[matching.Settled, int]:
+    named = openid_claim(app_id, openid)
+    claims = [named]
+    if unionid:
+        platform = organisation.open_platform(session, app_id=app_id)
+        claims.append(Claimed(IdentifierKind.UNIONID, platform, unionid))
+    known = matching.find(session, claims)
+    by_openid = known.get(matching.key_of(named))
+    if by_openid is not None and len(known) == len(claims) and len({it.root for it in known.values()}) == 1:
+        # Nothing new: the way of nearly every login, without a lock.
+        return matching.Settled(by_openid.person_id, by_openid.root), by_openid.id
+    rules = queries.rules(session)
+    usable = rules.sift(claims)
+    if named not in usable:
+        raise UnusableIdentifier("this openid stands for nobody")
+    record = matching.Record(
+        session,
+        rules,
+        usable,
+        source=IdentitySource.MINIPROGRAM_LOGIN,
+        now=now,
+        actor=_WECHAT,
+        person_id=by_openid.person_id if by_openid else None,
+    )
+    settled = record.settle()
+    return settled, settled.identifiers[matching.key_of(named)]
+
+
+def _merge_locked(
+    session: Session,
+    *,
+    pair: tuple[int, int],
+    roots: Mapping[int, int],
+    identifier_id: int | None,
+    force: bool,
+    detail: Mapping[str, object],
+    now: datetime,
+    actor: Actor,
+) -> int:
+    one, other = roots[pair[0]], roots[pair[1]]
+    if one == other:
+        raise AlreadyMerged("these two are one person already")
+    if not force:
+        objection = matching.judge(session, queries.rules(session), one, other)
+        if objection is not None:
+            raise MergeRefused(
+                "the rules hold these two apart; an operator may force it",
+                reason=str(objection.reason),
+                kind=str(objection.kind) if objection.kind else None,
+            )
+    return clusters.join(
+        session,
+        pair=pair,
+        roots=(one, other),
+        identifier_id=identifier_id,
+        forced=force,
+        now=now,
+        actor=actor,
+        detail=detail,
+    )
+
+
+def _move(
+    session: Session, asked: "_Conflict", roots: Mapping[int, int], *, now: datetime, actor: Actor
+) -> None:
+    if asked.identifier_id is None:
+        raise MoveRefused("this conflict is not about an identifier")
+    owner = asked.person_a if asked.claimant_id == asked.person_b else asked.person_b
+    found = _identifier(session, asked.identifier_id)
+    if found.person_id not in clusters.members(session, roots[owner]):
+        raise MoveRefused("the identifier belongs to a third person by now")
+    claimant_root = roots[asked.claimant_id]
+    held = matching.holdings(session, {claimant_root}).get(claimant_root, {})
+    if not queries.rules(session).room(held, (found.kind, found.scope)):
+        raise MoveRefused("the claimant has as many of this kind as the rules allow")
+    connection = session.connection()
+    moved = update(Identifier).where(Identifier.id == found.id).values(person_id=asked.claimant_id)
+    connection.execute(moved)
+    former = clusters.members(session, roots[owner])
+    connection.execute(
+        delete(Sighting).where(Sighting.identifier_id == found.id, Sighting.person_id.in_(former))
+    )
+    log(
+        session,
+        LogAction.MOVE,
+        now=now,
+        actor=actor,
+        person_id=asked.claimant_id,
+        other_person_id=found.person_id,
+        identifier_id=found.id,
+        subject_id=asked.id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Conflict:
+    id: int
+    person_a: int
+    person_b: int
+    claimant_id: int
+    identifier_id: int | None
+    state: ConflictState
+
+
+def _conflict(session: Session, conflict_id: int) -> _Conflict:
+    wanted = select(
+        IdentityConflict.id,
+        IdentityConflict.person_a,
+        IdentityConflict.person_b,
+        IdentityConflict.claimant_id,
+        IdentityConflict.identifier_id,
+        IdentityConflict.state,
+    ).where(IdentityConflict.id == conflict_id)
+    row = session.connection().execute(wanted).first()
+    if row is None:
+        raise UnknownConflict("there is no such conflict; `saoma persons conflicts` lists the open ones")
+    return _Conflict(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Identifier:
+    id: int
+    kind: IdentifierKind
+    scope: str
+    person_id: int
+    state: IdentifierState
+
+
+def _identifier(session: Session, identifier_id: int) -> _Identifier:
+    wanted = select(
+        Identifier.id, Identifier.kind, Identifier.scope, Identifier.person_id, Identifier.state
+    ).where(Identifier.id == identifier_id)
+    row = session.connection().execute(wanted).first()
+    if row is None:
+        raise UnknownIdentifier("there is no such identifier; `saoma persons show` lists a person's")
+    return _Identifier(*row)
+
+
+def _real_person(session: Session, person_id: int) -> int:
+    wanted = select(Person.one_id, Person.virtual).where(Person.id == person_id)
+    row = session.connection().execute(wanted).first()
+    if row is None:
+        raise UnknownPerson("there is no such person")
+    if row.virtual:
+        raise VirtualPerson("this is a virtual account; open the mini-program itself and log in there")
+    return int(row.one_id)
+
+
+def _ignored(claims: Sequence[Claimed], usable: Sequence[Claimed]) -> tuple[IdentifierKind, ...]:
+    return tuple(sorted({claim.kind for claim in claims} - {claim.kind for claim in usable}))
+
+
+def _attached(settled: matching.Settled, ignored: tuple[IdentifierKind, ...]) -> Attached:
+    return Attached(
+        person_id=settled.person_id,
+        root_id=settled.root_id,
+        merged=settled.merged,
+        conflict_id=settled.conflict_id,
+        is_new=settled.created,
+        ignored=ignored,
+    )
