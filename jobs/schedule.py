@@ -14,12 +14,17 @@ from datetime import timedelta
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.factory import Container
+from app.identity import operations as identity
 from app.outbox import operations as outbox
+from app.payouts import operations as payouts
+from app.rewards import operations as rewards
 
 log = logging.getLogger("saoma.jobs")
 
 KEEP_ATTEMPTS = timedelta(days=90)
+KEEP_SESSIONS = timedelta(days=7)
 _PURGE_BATCH = 1000
+_BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,31 @@ def purge(container: Container) -> int:
     )
 
 
+def poll(container: Container) -> int:
+    """Ask about bills whose callback is late."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: payouts.poll_due(session, now=now, limit=_BATCH))
+
+
+def lapse(container: Container) -> int:
+    """Lapse awards whose published deadline has passed; budget and stock return."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH))
+
+
+def end_sessions(container: Container) -> int:
+    """Remove logins that ended a while ago."""
+    before = container.clock.now() - KEEP_SESSIONS
+    return container.db.transact(
+        lambda session: identity.purge_sessions(session, ended_before=before, limit=_PURGE_BATCH)
+    )
+
+
 JOBS = (
     Job("drain", 1.0, drain),
+    Job("poll", 10.0, poll),
+    Job("lapse", 60.0, lapse),
+    Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),
 )
 

@@ -21,7 +21,7 @@ def alerts() -> None:
 @alerts.command("list")
 @json_option
 @pass_cli
-def list_alerts(cli: Cli, *, as_json: bool) -> None:
+def list_alerts(cli: Cli, /, *, as_json: bool) -> None:
     """Show the open alerts, the newest first."""
     rows = [
         {
@@ -41,7 +41,7 @@ def list_alerts(cli: Cli, *, as_json: bool) -> None:
 @click.argument("kind")
 @click.argument("subject")
 @pass_cli
-def settle(cli: Cli, kind: str, subject: str) -> None:
+def settle(cli: Cli, /, *, kind: str, subject: str) -> None:
     """Mark the open alert KIND of SUBJECT as settled."""
     now = cli.container.clock.now()
     by = cli.actor.label

@@ -3,10 +3,13 @@
 import click
 
 from app.cli.alerts import alerts
+from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
 from app.cli.keys import keys
 from app.cli.outbox import outbox
+from app.cli.payers import payers
+from app.cli.places import apps, brands, products
 
 
 @click.group(
@@ -19,7 +22,7 @@ def saoma() -> None:
     """
 
 
-for group in (alerts, db, keys, outbox):
+for group in (alerts, apps, batches, brands, db, keys, outbox, packs, payers, products):
     saoma.add_command(group)
 
 

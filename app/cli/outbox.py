@@ -21,7 +21,7 @@ def outbox() -> None:
 @outbox.command()
 @json_option
 @pass_cli
-def status(cli: Cli, *, as_json: bool) -> None:
+def status(cli: Cli, /, *, as_json: bool) -> None:
     """Show depth and age of every queue."""
     now = cli.container.clock.now()
     rows = [
@@ -39,7 +39,7 @@ def status(cli: Cli, *, as_json: bool) -> None:
 @outbox.command()
 @json_option
 @pass_cli
-def parked(cli: Cli, *, as_json: bool) -> None:
+def parked(cli: Cli, /, *, as_json: bool) -> None:
     """Show parked messages with their reasons."""
     rows = [
         {"id": row.id, "topic": row.topic, "attempts": row.attempts, "reason": row.reason}
@@ -51,7 +51,7 @@ def parked(cli: Cli, *, as_json: bool) -> None:
 @outbox.command()
 @click.argument("message", type=int)
 @pass_cli
-def replay(cli: Cli, message: int) -> None:
+def replay(cli: Cli, /, *, message: int) -> None:
     """Let parked MESSAGE run again. Mend the cause first: `saoma outbox parked` tells it."""
     now = cli.container.clock.now()
     cli.write(lambda session: operations.replay(session, message_id=message, by=cli.actor.label, now=now))
@@ -61,7 +61,7 @@ def replay(cli: Cli, message: int) -> None:
 @outbox.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Stop after this long.")
 @pass_cli
-def drain(cli: Cli, seconds: float) -> None:
+def drain(cli: Cli, /, *, seconds: float) -> None:
     """Drain what is due now, without waiting for the scheduler."""
     report = cli.container.drainer.until_idle(seconds=seconds)
     for (topic, outcome), number in sorted(report.outcomes.items()):

@@ -1,0 +1,241 @@
+"""`saoma batches` and `saoma packs`: codes from the factory order to the emergency stop."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from app.catalogue.queries import products
+from app.cli.context import Cli, json_option, pass_cli, show
+from app.cli.places import brand_id
+from app.codes import operations, queries
+from app.codes.outcome import Placement
+from app.codes.packs import Pack, write_csv
+from app.codes.sheets import PictureKind, SheetLayout, write_pictures
+
+_RANGE = (
+    click.option("--first", default=0, show_default=True, help="First index."),
+    click.option("--last", type=int, help="Last index, included; without it the last of the batch."),
+)
+
+
+def _range(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_RANGE):
+        command = option(command)
+    return command
+
+
+@click.group()
+def batches() -> None:
+    """Create batches of codes; activate, ship, freeze and unfreeze them by index range.
+
+    \b
+    Examples:
+      saoma batches create tea-house OOLONG-500 --lot L2026-11 --size 1000000 --under-cap
+      saoma batches activate 1
+      saoma batches ship 1 --region 310000 --first 0 --last 49999 --attribute channel=supermarket
+      saoma batches freeze 1 --first 20000 --last 20999 --reason "pack stolen"
+    """
+
+
+@batches.command()
+@click.argument("brand")
+@click.argument("sku")
+@click.option("--lot", required=True, help="Production lot.")
+@click.option("--size", required=True, type=click.IntRange(1), help="How many codes.")
+@click.option("--under-cap/--outside", default=False, help="Where the code is printed.")
+@click.option("--needs-shipping/--no-shipping", default=None, help="Whether a code works only once shipped.")
+@pass_cli
+def create(cli: Cli, /, *, brand: str, sku: str, lot: str, size: int, **switches: bool | None) -> None:
+    """Create a batch of codes for product SKU of BRAND. Nothing works before `activate`."""
+    now, actor = cli.container.clock.now(), cli.actor
+    placement = Placement.UNDER_CAP if switches["under_cap"] else Placement.OUTSIDE
+
+    def work(session: Session) -> int:
+        owner = brand_id(session, brand)
+        assert owner is not None
+        found = [product for product in products(session, brand_id=owner) if product.sku == sku]
+        if not found:
+            raise click.ClickException("the brand has no product with this SKU; see `saoma products list`")
+        return operations.create_batch(
+            session,
+            product_id=found[0].id,
+            lot=lot,
+            size=size,
+            placement=placement,
+            needs_shipping=switches["needs_shipping"],
+            actor=actor,
+            now=now,
+        )
+
+    click.echo(f"batch {cli.write(work)}: {size:,} codes, not active yet")
+
+
+@batches.command("list")
+@json_option
+@pass_cli
+def list_batches(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the newest batches."""
+    rows = [
+        {
+            "batch": batch.id,
+            "lot": batch.lot,
+            "size": batch.size,
+            "placement": batch.placement.value,
+            "needs_shipping": batch.needs_shipping,
+        }
+        for batch in cli.read(queries.batches)
+    ]
+    show(rows, as_json=as_json)
+
+
+@batches.command()
+@click.argument("batch", type=int)
+@_range
+@pass_cli
+def activate(cli: Cli, /, *, batch: int, first: int, last: int | None) -> None:
+    """Make a range of codes usable: from now on a scan of them counts."""
+    now, actor = cli.container.clock.now(), cli.actor
+    cli.write(
+        lambda session: operations.activate(
+            session, batch_id=batch, first_index=first, last_index=last, actor=actor, now=now
+        )
+    )
+    click.echo("active")
+
+
+@batches.command()
+@click.argument("batch", type=int)
+@click.option("--region", help="Six-digit region code of the destination, such as 310000.")
+@click.option("--attribute", "attributes", multiple=True, help="case=…, channel=…, order=… or origin=….")
+@_range
+@pass_cli
+def ship(
+    cli: Cli, /, *, batch: int, region: str | None, attributes: tuple[str, ...], first: int, last: int | None
+) -> None:
+    """Note that a range of codes was shipped, and where to."""
+    now, actor = cli.container.clock.now(), cli.actor
+    known = dict(item.split("=", 1) for item in attributes if "=" in item)
+    if len(known) != len(attributes):
+        raise click.ClickException("an attribute is written name=value, each name once")
+    cli.write(
+        lambda session: operations.ship(
+            session,
+            batch_id=batch,
+            region=region,
+            attributes=known,
+            first_index=first,
+            last_index=last,
+            actor=actor,
+            now=now,
+        )
+    )
+    click.echo("shipped")
+
+
+@batches.command()
+@click.argument("batch", type=int)
+@click.option("--reason", required=True, help="Why; it is kept.")
+@_range
+@pass_cli
+def freeze(cli: Cli, /, *, batch: int, reason: str, first: int, last: int | None) -> None:
+    """Stop a range of codes at once: the emergency act."""
+    _stop_or_go(cli, operations.freeze, batch, reason, (first, last))
+    click.echo("frozen")
+
+
+@batches.command()
+@click.argument("batch", type=int)
+@click.option("--reason", required=True, help="Why; it is kept.")
+@_range
+@pass_cli
+def unfreeze(cli: Cli, /, *, batch: int, reason: str, first: int, last: int | None) -> None:
+    """Let a range of codes work again."""
+    _stop_or_go(cli, operations.unfreeze, batch, reason, (first, last))
+    click.echo("working again")
+
+
+def _stop_or_go(
+    cli: Cli, act: Callable[..., None], batch: int, reason: str, indexes: tuple[int, int | None]
+) -> None:
+    now, actor = cli.container.clock.now(), cli.actor
+    first, last = indexes
+    cli.write(
+        lambda session: act(
+            session, batch_id=batch, reason=reason, first_index=first, last_index=last, actor=actor, now=now
+        )
+    )
+
+
+@click.group()
+def packs() -> None:
+    """Write print packs: files for the printer, with a manifest and SHA-256.
+
+    A command that was stopped goes on where it was when it is run again.
+
+    \b
+    Examples:
+      saoma packs csv 1 --into packs/
+      saoma packs pictures 1 svg --count 1000 --into packs/
+      saoma packs pictures 1 pdf --count 240 --columns 5 --rows 8
+    """
+
+
+def _pack(cli: Cli, batch: int, first: int, count: int | None) -> Pack:
+    now = cli.container.clock.now()
+    book = cli.container.code_book
+    return cli.read(
+        lambda session: queries.print_pack(
+            session, book=book, batch_id=batch, first_index=first, count=count, now=now
+        )
+    )
+
+
+@contextmanager
+def _progress(total: int) -> Any:
+    with click.progressbar(length=total, label=f"{total:,} codes") as bar:
+        shown = 0
+
+        def report(done: int) -> None:
+            nonlocal shown
+            bar.update(done - shown)
+            shown = done
+
+        yield report
+
+
+@packs.command()
+@click.argument("batch", type=int)
+@click.option("--first", default=0, show_default=True, help="First index.")
+@click.option("--count", type=click.IntRange(1), help="How many codes; without it all that follow.")
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder; SAOMA_DATA/packs.")
+@pass_cli
+def csv(cli: Cli, /, *, batch: int, first: int, count: int | None, into: Path | None) -> None:
+    """Write index, code and address of each code as CSV."""
+    pack = _pack(cli, batch, first, count)
+    folder = into or cli.settings.data / "packs"
+    with _progress(pack.count) as report:
+        manifest = write_csv(pack, folder, progress=report)
+    click.echo(f"{manifest.path(folder)}: {pack.count:,} codes")
+
+
+@packs.command()
+@click.argument("batch", type=int)
+@click.argument("kind", type=click.Choice([kind.value for kind in PictureKind]))
+@click.option("--first", default=0, show_default=True, help="First index.")
+@click.option("--count", type=click.IntRange(1), help="How many codes; without it all that follow.")
+@click.option("--columns", default=5, show_default=True, help="Codes beside one another on a PDF sheet.")
+@click.option("--rows", default=8, show_default=True, help="Codes below one another on a PDF sheet.")
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder; SAOMA_DATA/packs.")
+@pass_cli
+def pictures(cli: Cli, /, *, batch: int, kind: str, first: int, count: int | None, **more: Any) -> None:
+    """Write QR pictures: SVG or PNG in zip files, or PDF sheets."""
+    pack = _pack(cli, batch, first, count)
+    folder = more["into"] or cli.settings.data / "packs"
+    layout = SheetLayout(columns=more["columns"], rows=more["rows"])
+    with _progress(pack.count) as report:
+        manifest = write_pictures(pack, folder, PictureKind(kind), layout=layout, progress=report)
+    click.echo(f"{manifest.path(folder)}: {pack.count:,} codes")

@@ -1,0 +1,124 @@
+"""`saoma payers`: the merchant numbers that pay."""
+
+from pathlib import Path
+
+import click
+from sqlalchemy.orm import Session
+
+from app.cli.context import Cli, json_option, pass_cli, show
+from app.cli.places import brand_id, secret_from
+from app.kernel.fen import format_yuan, parse_yuan
+from app.organisation import queries as organisation
+from app.payouts import operations, queries
+from app.payouts.interfaces import ReportInfo
+from app.payouts.operations import PayerDetails
+
+
+@click.group()
+def payers() -> None:
+    """Set up merchant numbers; pause them; let them go on after a top-up.
+
+    \b
+    Examples:
+      APIV3=… saoma payers add 1900000001 --name "Head office" --serial 5B7C… \\
+          --private-key apiclient_key.pem --apiv3-env APIV3 --public-key-id PUB_KEY_ID_… \\
+          --public-key wechatpay.pem --app wx12… --max 200 \\
+          --report 活动名称=扫码有礼 --report 奖励说明=扫码红包
+      saoma payers pause 1900000001 --reason "audit"
+      saoma payers resume 1900000001
+    """
+
+
+@payers.command()
+@click.argument("mchid")
+@click.option("--name", required=True, help="What operators call it.")
+@click.option("--serial", required=True, help="Serial number of the merchant certificate.")
+@click.option("--private-key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--apiv3-env", required=True, help="Environment variable that holds the APIv3 key.")
+@click.option("--public-key-id", required=True, help="Id of the WeChat Pay public key (PUB_KEY_ID_…).")
+@click.option("--public-key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--app", "appids", multiple=True, required=True, help="appid bound to it; several times.")
+@click.option("--max", "most", required=True, help="Highest single transfer of the product, in yuan.")
+@click.option("--scene", default="1000", show_default=True, help="Transfer scene.")
+@click.option("--report", "reports", multiple=True, required=True, help="TYPE=CONTENT of the scene; all.")
+@click.option("--style", help="CONFIRM_PAGE or RED_PACKET.")
+@click.option("--brand", help="The brand that pays; without it the enterprise.")
+@pass_cli
+def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> None:
+    """Add the payer MCHID, or bring it to these details."""
+    settings, now, actor = cli.settings, cli.container.clock.now(), cli.actor
+    reports = [str(item).partition("=") for item in more["reports"]]  # type: ignore[attr-defined]
+    try:
+        most_fen = parse_yuan(str(more["most"]))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+    def work(session: Session) -> int:
+        appids: tuple[str, ...] = more["appids"]  # type: ignore[assignment]
+        details = PayerDetails(
+            name=name,
+            mchid=mchid,
+            serial_no=serial,
+            private_key=Path(str(more["private_key"])).read_text(),
+            apiv3_key=secret_from(str(more["apiv3_env"])),
+            public_key_id=str(more["public_key_id"]),
+            public_key=Path(str(more["public_key"])).read_text(),
+            app_ids=tuple(organisation.app_by_appid(session, appid=appid).id for appid in appids),
+            product_max_fen=most_fen,
+            report_infos=tuple(ReportInfo(kind, content) for kind, _, content in reports),
+            scene_id=str(more["scene"]),
+            recv_style=str(more["style"]) if more["style"] else None,
+            notify_url=f"{settings.public_url}/miniprogram/v1/callbacks/pay/{mchid}",
+            brand_id=brand_id(session, str(more["brand"]) if more["brand"] else None),
+        )
+        return operations.save_payer(session, payer=details, now=now, actor=actor)
+
+    cli.write(work)
+    click.echo(f"payer {mchid} saved; `saoma doctor` tries it")
+
+
+@payers.command("list")
+@json_option
+@pass_cli
+def list_payers(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the payers and whether they pay."""
+    rows = [
+        {
+            "mchid": payer.mchid,
+            "name": payer.name,
+            "state": payer.state.value,
+            "max_yuan": format_yuan(payer.product_max_fen),
+            "scene": payer.scene_id,
+        }
+        for payer in cli.read(queries.payers)
+    ]
+    show(rows, as_json=as_json)
+
+
+@payers.command()
+@click.argument("mchid")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def pause(cli: Cli, /, *, mchid: str, reason: str) -> None:
+    """Open no more bills with payer MCHID until `resume`; nothing is lost."""
+    now, actor = cli.container.clock.now(), cli.actor
+    cli.write(
+        lambda session: operations.pause(
+            session, payer_id=queries.payer_of(session, mchid).id, reason=reason, now=now, actor=actor
+        )
+    )
+    click.echo("paused")
+
+
+@payers.command()
+@click.argument("mchid")
+@pass_cli
+def resume(cli: Cli, /, *, mchid: str) -> None:
+    """Let payer MCHID pay again, after a top-up or a pause; waiting bills go out at once."""
+    now, actor = cli.container.clock.now(), cli.actor
+    woken = cli.write(
+        lambda session: operations.resume(
+            session, payer_id=queries.payer_of(session, mchid).id, now=now, actor=actor
+        )
+    )
+    click.echo(f"paying again; {woken} waiting bills are due now")

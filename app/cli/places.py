@@ -1,0 +1,152 @@
+"""`saoma brands`, `apps`, `products`: what campaigns and codes stand on."""
+
+import os
+
+import click
+from sqlalchemy.orm import Session
+
+from app.catalogue import operations as catalogue
+from app.catalogue import queries as products_of
+from app.cli.context import Cli, json_option, pass_cli, show
+from app.organisation import operations as organisation
+from app.organisation import queries as organisation_queries
+
+
+@click.group()
+def brands() -> None:
+    """Add and list brands.
+
+    \b
+    Examples:
+      saoma brands add tea-house --zh 山泉茶 --en "Spring Tea"
+      saoma brands list
+    """
+
+
+@brands.command("add")
+@click.argument("slug")
+@click.option("--zh", required=True, help="Chinese name.")
+@click.option("--en", required=True, help="English name.")
+@pass_cli
+def add_brand(cli: Cli, /, *, slug: str, zh: str, en: str) -> None:
+    """Add the brand SLUG."""
+    now = cli.container.clock.now()
+    cli.write(lambda session: organisation.create_brand(session, slug=slug, name_zh=zh, name_en=en, now=now))
+    click.echo(f"brand {slug} added")
+
+
+@brands.command("list")
+@json_option
+@pass_cli
+def list_brands(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the brands."""
+    rows = [
+        {"slug": brand.slug, "zh": brand.name_zh, "en": brand.name_en}
+        for brand in cli.read(organisation_queries.brands)
+    ]
+    show(rows, as_json=as_json)
+
+
+@click.group()
+def apps() -> None:
+    """Register mini-programs.
+
+    \b
+    Example:
+      SECRET=… saoma apps add wx1234567890abcdef --secret-env SECRET
+    """
+
+
+@apps.command("add")
+@click.argument("appid")
+@click.option("--secret-env", required=True, help="Environment variable that holds the AppSecret.")
+@click.option("--brand", help="The brand that it belongs to; without it every brand.")
+@pass_cli
+def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None) -> None:
+    """Register the mini-program APPID, or give it a new secret."""
+    secret = secret_from(secret_env)
+    now = cli.container.clock.now()
+
+    def work(session: Session) -> int:
+        return organisation.register_app(
+            session, appid=appid, secret=secret, brand_id=brand_id(session, brand), now=now
+        )
+
+    cli.write(work)
+    click.echo(f"app {appid} registered")
+
+
+@click.group()
+def products() -> None:
+    """Add and list products.
+
+    \b
+    Examples:
+      saoma products add tea-house OOLONG-500 --line classic --zh 乌龙茶 --en "Oolong tea" --spec 500ml
+      saoma products list tea-house
+    """
+
+
+@products.command("add")
+@click.argument("brand")
+@click.argument("sku")
+@click.option("--line", required=True, help="Product line.")
+@click.option("--zh", required=True, help="Chinese name.")
+@click.option("--en", required=True, help="English name.")
+@click.option("--category", help="Category.")
+@click.option("--spec", help="Specification, such as 500ml.")
+@click.option("--tag", "tags", multiple=True, help="Tag; may be given several times.")
+@click.option("--origin", help="Place of origin.")
+@pass_cli
+def add_product(cli: Cli, /, *, brand: str, sku: str, line: str, zh: str, en: str, **more: object) -> None:
+    """Add the product SKU to BRAND."""
+    now = cli.container.clock.now()
+    fields = {name: value for name, value in more.items() if value}
+
+    def work(session: Session) -> int:
+        owner = brand_id(session, brand)
+        assert owner is not None
+        return catalogue.create_product(
+            session,
+            brand_id=owner,
+            sku=sku,
+            line=line,
+            name_zh=zh,
+            name_en=en,
+            now=now,
+            **fields,  # type: ignore[arg-type]
+        )
+
+    cli.write(work)
+    click.echo(f"product {sku} added")
+
+
+@products.command("list")
+@click.argument("brand")
+@json_option
+@pass_cli
+def list_products(cli: Cli, /, *, brand: str, as_json: bool) -> None:
+    """Show the products of BRAND."""
+
+    def work(session: Session) -> list[dict[str, object]]:
+        owner = brand_id(session, brand)
+        assert owner is not None
+        return [
+            {"id": product.id, "sku": product.sku, "line": product.line, "zh": product.name_zh}
+            for product in products_of.products(session, brand_id=owner)
+        ]
+
+    show(cli.read(work), as_json=as_json)
+
+
+def brand_id(session: Session, slug: str | None) -> int | None:
+    """Return the id of the brand with `slug`; None for None."""
+    return None if slug is None else organisation_queries.brand_by_slug(session, slug=slug).id
+
+
+def secret_from(variable: str) -> str:
+    """Return the secret in environment variable `variable`: never on the command line, which others see."""
+    secret = os.environ.get(variable, "")
+    if not secret:
+        raise click.ClickException(f"the environment variable {variable} is empty; put the secret into it")
+    return secret

@@ -1,0 +1,118 @@
+"""The composition root: the one place where rooms and gateways meet.
+
+Everything long-lived is built here, once per process, and handed on; nothing is found by import side
+effects. A process that forks builds its container after the fork.
+"""
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import Flask
+
+from app.codes.book import CodeBook
+from app.codes.format import CodeKeys
+from app.codes.links import CodeLink
+from app.config import Settings
+from app.db import secrets
+from app.db.engine import Database
+from app.db.nodes import claim_node
+from app.db.secrets import KeyRing
+from app.gateways.miniprogram.gateway import WeChatMiniProgram
+from app.gateways.pay.transfers import WeChatPayTransfers
+from app.gateways.tokens import TokenProvider
+from app.gateways.wechat import WeChatApi
+from app.http.kit import build_app
+from app.identity.interfaces import MiniProgramGateway
+from app.kernel.clock import Clock, SystemClock
+from app.kernel.ids import PublicIds
+from app.organisation.address_regions import CsvAddressRegions, NullAddressRegions
+from app.organisation.interfaces import AddressRegions
+from app.outbox.drain import Drainer
+from app.outbox.registry import Registry
+from app.payouts.handlers import BillNotices, OpenBills, QueryBills
+from app.payouts.interfaces import TransferGateway
+from app.rewards.handlers import SettleAwards, UnlockAwards
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a process works with."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    keyring: KeyRing
+    public_ids: PublicIds
+    code_book: CodeBook
+    address_regions: AddressRegions
+    mini_program: MiniProgramGateway
+    transfers: TransferGateway
+    registry: Registry
+    drainer: Drainer
+
+    def close(self) -> None:
+        """Let the calls in flight end, then close the connections."""
+        self.drainer.close()
+        self.db.dispose()
+
+
+class Surface(Protocol):
+    """A set of routes that stands on the container."""
+
+    def register(self, app: Flask, container: Container) -> None:
+        """Add the routes to `app`."""
+
+
+def build_container(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    mini_program: MiniProgramGateway | None = None,
+    transfers: TransferGateway | None = None,
+) -> Container:
+    """Build the container of this process on a migrated database; it takes a node number for its ids."""
+    clock = clock or SystemClock()
+    keyring = KeyRing(settings.master_keys)
+    secrets.bind(keyring)
+    db = Database(settings.database_url)
+    node = claim_node(db)
+    transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
+    registry = build_registry(transfers)
+    regions = (
+        CsvAddressRegions(settings.address_regions) if settings.address_regions else NullAddressRegions()
+    )
+    return Container(
+        settings=settings,
+        clock=clock,
+        db=db,
+        keyring=keyring,
+        public_ids=PublicIds(keyring.derive("public-ids")),
+        code_book=CodeBook(CodeKeys(settings.code_key), CodeLink(settings.link_prefix)),
+        address_regions=regions,
+        mini_program=mini_program or WeChatMiniProgram(WeChatApi(settings.wechat_api_url), TokenProvider(db)),
+        transfers=transfers,
+        registry=registry,
+        drainer=Drainer(db, registry, clock, worker=f"{socket.gethostname()[:40]}-{os.getpid()}-{node}"),
+    )
+
+
+def build_registry(transfers: TransferGateway) -> Registry:
+    """Join effects, facts and callbacks with the rooms that handle them."""
+    registry = Registry()
+    registry.add(
+        effects=[OpenBills(transfers, registry), QueryBills(transfers, registry)],
+        fact_handlers=[SettleAwards(), UnlockAwards()],
+        callback_handlers=[BillNotices(registry)],
+    )
+    return registry
+
+
+def create_app(container: Container, surfaces: Iterable[Surface]) -> Flask:
+    """Build the Flask application of `surfaces`; the kit gives it problems, logs, limits and metrics."""
+    app = build_app(container)
+    for surface in surfaces:
+        surface.register(app, container)
+    return app
