@@ -5,8 +5,8 @@ Authorization header, honours proxies from the environment, and its time-outs co
 so a server that sends a byte now and then holds a worker for ever. A session made here does none of that.
 
 The hard end comes from a thread per call: name look-ups and slow headers cannot be bounded in any other
-way. Such a thread outlives its caller only while a socket operation lasts, and opens no connection after
-the deadline, so a call that was given up is not sent later.
+way. Such a thread outlives its caller only while that look-up or those headers last, and sends nothing on
+a connection that was made after the deadline, so a call that was given up does not happen later.
 """
 
 import contextvars
@@ -24,6 +24,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 T = TypeVar("T")
 
@@ -81,6 +82,8 @@ def make_session(origin: str) -> requests.Session:
     _hide_queries()
     session = requests.Session()
     session.trust_env = False
+    # Answers are small. A compressed one would arrive in steps that cannot be told from its end.
+    session.headers["Accept-Encoding"] = "identity"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = OriginAdapter(check_origin(origin))
     session.mount("https://", adapter)
@@ -103,15 +106,25 @@ class OriginAdapter(HTTPAdapter):
         _, _, path, query, _ = urlsplit(str(request.url))
         request.url = urlunsplit((self._scheme, self._netloc, path, query, ""))
         response = super().send(request, **options)
-        with response:
-            content = bytearray()
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                content += chunk
-                _require_time()
-                if len(content) > _LARGEST_ANSWER_BYTES:
-                    raise requests.ConnectionError("the answer is larger than any that is expected")
-        response._content = bytes(content)  # noqa: SLF001 - what `Response.content` itself would do
+        response._content = _read(response)  # noqa: SLF001 - what `Response.content` would do, with an end
         return response
+
+
+def _read(response: requests.Response) -> bytes:
+    """Return the whole body. Looks at the deadline whenever something arrives, be it one byte."""
+    content = bytearray()
+    try:
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            content += chunk
+            _require_time()
+            if len(content) > _LARGEST_ANSWER_BYTES:
+                raise requests.ConnectionError("the answer is larger than any that is expected")
+    except BaseException as error:
+        response.raw.close()
+        if isinstance(error, HTTPError):
+            raise requests.ConnectionError("the answer broke off") from None
+        raise
+    return bytes(content)
 
 
 def _time_left(wanted: object) -> tuple[float, float]:

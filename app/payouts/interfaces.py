@@ -160,5 +160,6 @@ class TransferGateway(Protocol):
     ) -> TransferNotice:
         """Verify and decrypt a callback without calling anybody.
 
-        Raises ForgedCallback or UnexpectedCallback.
+        Raises ForgedCallback, UnexpectedCallback, or kernel Unavailable when the payer's own keys are
+        unusable, so that the platform sends it again.
         """

@@ -79,9 +79,9 @@ def read_failure(http_status: int, body: object) -> TransferAnswer:
     )
 
 
-def unknown(code: str, http_status: int | None) -> TransferAnswer:
+def unknown(code: str, http_status: int | None, message: str = "") -> TransferAnswer:
     """Return the answer that says: do not trust this, query."""
-    return TransferAnswer(TransferOutcome.UNKNOWN, code=code, http_status=http_status)
+    return TransferAnswer(TransferOutcome.UNKNOWN, code=code, http_status=http_status, message=message)
 
 
 def text_of(body: Mapping[str, object], name: str) -> str | None:

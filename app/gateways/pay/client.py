@@ -28,7 +28,10 @@ _USER_AGENT = "Saoma (wechatpayv3)"
 
 
 class Unverified(Exception):
-    """An answer or callback that carries no valid signature of the payer's platform key, made just now."""
+    """An answer or callback that carries no valid signature of the payer's platform key, made just now.
+
+    The text says why, for an operator.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +171,21 @@ class _StrictCore(Core):
         """Raise Unverified unless the payer's platform key signed `body`, at most 300 s from now."""
         stamp = marks.get("Wechatpay-Timestamp", "")
         # The key is checked before the library sees it: see the head of this module.
-        if marks.get("Wechatpay-Serial") != self._public_key_id or not stamp.isdecimal() or len(stamp) > 11:
-            raise Unverified
+        if marks.get("Wechatpay-Serial") != self._public_key_id:
+            raise Unverified("not signed with the public key whose id is configured")
+        if not stamp.isdecimal() or len(stamp) > 11:
+            raise Unverified("no time of signing")
         if abs(self._wall() - int(stamp)) > FRESH_SECONDS:
-            raise Unverified
+            raise Unverified("signed more than 300 s from now: is this machine's clock right?")
         try:
             genuine = self._verify_signature(marks, body.decode())
         except Exception:  # noqa: BLE001 - the library raises bare Exception for a foreign algorithm
             genuine = False
         if not genuine:
-            raise Unverified
+            raise Unverified("the signature is false, or a test by the platform that must fail")
 
     def _update_certificates(self) -> None:
-        raise Unverified
+        raise Unverified("certificates are never fetched")
 
 
 def signature_marks(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Merchant transfers: the TransferGateway that payouts asks for, on WeChat Pay v3, and one without it."""
 
+import logging
 import re
 import threading
 import time
@@ -26,6 +27,8 @@ from app.payouts.interfaces import (
     TransferState,
     UnexpectedCallback,
 )
+
+_logger = logging.getLogger(__name__)
 
 NAME_REQUIRED_FROM_FEN = 200_000
 NAME_ALLOWED_FROM_FEN = 30
@@ -87,7 +90,9 @@ class WeChatPayTransfers:
             raise ForgedCallback("the callback is larger than any that WeChat Pay sends")
         try:
             callback = client.read_callback(headers, body)
-        except Unverified:
+        except Unverified as reason:
+            # The sender learns less than the operator.
+            _logger.warning("a callback for merchant %s is not genuine: %s", payer.mchid, reason)
             raise ForgedCallback(
                 "no valid signature of this merchant's WeChat Pay public key, made within 300 s"
             ) from None
@@ -106,8 +111,8 @@ class WeChatPayTransfers:
             reply = call(self._client(payer))
         except CredentialFault as fault:
             return _refused(f"the keys of merchant {payer.mchid} cannot be used: {fault}")
-        except Unverified:
-            return unknown("unverified", None)
+        except Unverified as reason:
+            return unknown("unverified", None, str(reason))
         except requests.Timeout:
             return TransferAnswer(TransferOutcome.RETRY_SAME, code="timeout")
         except requests.RequestException:

@@ -80,8 +80,8 @@ def test_nothing_comes_from_the_environment(
 def test_cookies_are_not_kept(server: LoopbackServer) -> None:
     server.reply(200, b"{}", {"Set-Cookie": "a=b"})
     with make_session(server.url) as session:
-        session.get("https://x.example/", timeout=2)
-        session.get("https://x.example/", timeout=2)
+        session.get(server.url, timeout=2)
+        session.get(server.url, timeout=2)
     assert "Cookie" not in server.seen[1].headers
 
 
@@ -118,13 +118,14 @@ def test_slow_headers_do_not_outlast_the_deadline(server: LoopbackServer) -> Non
         assert time.monotonic() - began < 1.0
 
 
-def test_a_slow_body_ends_the_call_and_its_thread(server: LoopbackServer) -> None:
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_slow_body_ends_the_call_and_its_thread(server: LoopbackServer, chunked: bool) -> None:
     def drip(handler: BaseHTTPRequestHandler, _seen: Seen) -> None:
         handler.send_response(200)
-        handler.send_header("Transfer-Encoding", "chunked")
+        handler.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "99")))
         handler.end_headers()
-        for _ in range(30):
-            handler.wfile.write(b"1\r\na\r\n")
+        for _ in range(60):
+            handler.wfile.write(b"1\r\na\r\n" if chunked else b"a")
             time.sleep(0.05)
 
     server.answer = drip
@@ -132,7 +133,34 @@ def test_a_slow_body_ends_the_call_and_its_thread(server: LoopbackServer) -> Non
     with make_session(server.url) as session:
         with pytest.raises(DeadlineExceeded):
             run_within(0.3, lambda: session.get("https://x.example/", timeout=5))
-        _wait_until_no_call_is_left(2)
+        _wait_until_no_call_is_left(1)
+
+
+def test_an_answer_that_breaks_off_is_no_answer(server: LoopbackServer) -> None:
+    def break_off(handler: BaseHTTPRequestHandler, _seen: Seen) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "99")
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+        handler.close_connection = True
+
+    server.answer = break_off
+    with make_session(server.url) as session, pytest.raises(requests.ConnectionError, match="broke off"):
+        session.get("https://x.example/", timeout=2)
+
+
+def test_connections_are_kept(server: LoopbackServer) -> None:
+    ports = set()
+
+    def answer(handler: BaseHTTPRequestHandler, _seen: Seen) -> None:
+        ports.add(handler.client_address[1])
+        send(handler, 200, b'{"a": 1}', {})
+
+    server.answer = answer
+    with make_session(server.url) as session:
+        for _ in range(3):
+            assert session.get("https://x.example/", timeout=2).json() == {"a": 1}
+    assert len(ports) == 1
 
 
 def test_a_call_that_was_given_up_is_not_sent_later(

@@ -210,6 +210,7 @@ def test_an_answer_that_is_not_signed_as_it_should_be_is_unknown(
     server.reply(200, body, BAD_SIGNATURES[how](platform, body))
     answer = WeChatPayTransfers(server.url).query(platform.payer, "B1")
     assert (answer.outcome, answer.code) == (TransferOutcome.UNKNOWN, "unverified")
+    assert answer.message
     # Verifying never calls anybody: no certificates were fetched.
     assert len(server.seen) == 1
 
@@ -293,6 +294,16 @@ def test_a_callback_that_is_not_signed_as_it_should_be_is_forged(platform: Platf
     body = platform.callback(RESOURCE)
     with pytest.raises(ForgedCallback):
         _parse(platform, body, BAD_SIGNATURES[how](platform, body))
+
+
+def test_an_operator_reads_why_a_callback_was_refused(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = platform.callback(RESOURCE)
+    with pytest.raises(ForgedCallback) as caught:
+        _parse(platform, body, platform.sign(body, at=time.time() - 302))
+    assert "clock" in caplog.text
+    assert "clock" not in caught.value.detail
 
 
 def test_a_callback_about_another_merchant_is_forged(platform: Platform) -> None:
