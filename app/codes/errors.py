@@ -1,6 +1,6 @@
 """What the codes room refuses, each with a stable code."""
 
-from app.kernel.errors import Conflict, Malformed
+from app.kernel.errors import Conflict, Malformed, NotFound, Refused
 
 
 class NotACode(Malformed):
@@ -22,3 +22,40 @@ class PackBusy(Conflict):
 
     code = "pack_busy"
     title = "The print pack is being written"
+
+
+class UnknownBatch(NotFound):
+    """There is no such batch of codes."""
+
+    code = "unknown_batch"
+
+
+class UnknownScan(NotFound):
+    """There is no such scan."""
+
+    code = "unknown_scan"
+
+
+class InvalidBatch(Malformed):
+    """A batch cannot be made from this."""
+
+    code = "invalid_batch"
+
+
+class InvalidRange(Malformed):
+    """The range of codes does not lie in the batch, or what is said of it cannot be stored."""
+
+    code = "invalid_range"
+
+
+class NoBatchLeft(Refused):
+    """All 16,777,215 batch numbers are used."""
+
+    code = "no_batch_left"
+
+
+class CodeAlreadyDrawn(Refused):
+    """The code was used for a draw: it pays out once (CODE-11)."""
+
+    code = "code_already_drawn"
+    title = "This code has been used"
