@@ -11,6 +11,7 @@ import socket
 import time
 
 from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
 
 from sandbox.clock import wire_time
 from sandbox.errors import PayError, WeChatError
@@ -70,7 +71,7 @@ def install(app: Flask, world: World) -> None:
             method=request.method,
             url=_shown_url(),
             status=response.status_code,
-            request=request.get_data(cache=True) if request.content_length else None,
+            request=_shown_body(),
             response=response.get_data() if response.is_json else f"({response.mimetype})",
             milliseconds=(time.monotonic() - g.get("started", time.monotonic())) * 1000,
             note=f"fault: {fault.kind}" if fault else "",
@@ -130,6 +131,14 @@ def _sign(world: World, response: Response, fault: Fault | None) -> None:
         text = headers["Wechatpay-Signature"]
         headers["Wechatpay-Signature"] = ("B" if text[0] == "A" else "A") + text[1:]
     response.headers.update(headers)
+
+
+def _shown_body() -> bytes | None:
+    try:
+        return request.get_data() or None
+    except HTTPException:
+        # Too large to be read at all, and answered so.
+        return None
 
 
 def _shown_url() -> str:

@@ -100,7 +100,9 @@ class SandboxServer:
         self._server: BaseWSGIServer = make_server(
             host, port, create_app(world, host=host), threaded=True, request_handler=RequestHandler
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True
+        )
 
     @property
     def port(self) -> int:

@@ -275,6 +275,19 @@ def test_expiry_does_not_wait_for_the_agenda(desk: Desk) -> None:
     assert desk.money() == (10_000, 0, 0)
 
 
+def test_a_bill_that_was_confirmed_in_time_no_longer_expires(desk: Desk) -> None:
+    desk.world.settings.change({"transfer_seconds": 10})
+    order = desk.order()
+    opened = desk.open(order)
+    desk.advance(DAY - 1)
+    desk.confirm(opened)
+    desk.advance(5)
+
+    assert desk.state(order)["state"] == "TRANSFERING"
+    desk.advance(5)
+    assert desk.state(order)["state"] == "SUCCESS"
+
+
 def test_a_bill_that_waits_for_money_expires_too(desk: Desk) -> None:
     with_shortage(desk, "processing")
     order = desk.order(amount_fen=10_001)
