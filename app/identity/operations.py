@@ -168,7 +168,7 @@ def attach(
     Blocked and senseless values are left out and named in `ignored`. Raises UnknownPerson, and
     VirtualPerson for an account that belongs to nobody.
     """
-    root_id = _real_person(session, person_id)
+    root_id = require_real(session, person_id=person_id)
     rules = queries.rules(session)
     usable = rules.sift(identifiers)
     ignored = _ignored(identifiers, usable)
@@ -208,6 +208,19 @@ def lock_cluster(session: Session, *, person_id: int, root_id: int | None = None
     return clusters.lock_one(session, person_id, root_id)
 
 
+def require_real(session: Session, *, person_id: int) -> int:
+    """Return the root of a person who is somebody; raise UnknownPerson, or VirtualPerson for an account of
+    snapshot mode: the one guard that keeps such an account from joining, being merged and being awarded.
+    """
+    wanted = select(Person.one_id, Person.virtual).where(Person.id == person_id)
+    row = session.connection().execute(wanted).first()
+    if row is None:
+        raise UnknownPerson("there is no such person")
+    if row.virtual:
+        raise VirtualPerson("this is a virtual account; open the mini-program itself and log in there")
+    return int(row.one_id)
+
+
 def revoke_session(session: Session, *, session_id: int, now: datetime) -> bool:
     """End a session and forget its session_key; return False when it had ended before."""
     ended = (
@@ -242,8 +255,8 @@ def merge(
     `force` overrules what the rules object to (and an earlier decision to keep the two apart). Raises
     UnknownPerson, VirtualPerson, AlreadyMerged or MergeRefused.
     """
-    _real_person(session, person_id)
-    _real_person(session, other_id)
+    require_real(session, person_id=person_id)
+    require_real(session, person_id=other_id)
     roots = clusters.lock_roots(session, [person_id, other_id])
     return _merge_locked(
         session,
@@ -567,16 +580,6 @@ def _identifier(session: Session, identifier_id: int) -> _Identifier:
     if row is None:
         raise UnknownIdentifier("there is no such identifier; `saoma persons show` lists a person's")
     return _Identifier(*row)
-
-
-def _real_person(session: Session, person_id: int) -> int:
-    wanted = select(Person.one_id, Person.virtual).where(Person.id == person_id)
-    row = session.connection().execute(wanted).first()
-    if row is None:
-        raise UnknownPerson("there is no such person")
-    if row.virtual:
-        raise VirtualPerson("this is a virtual account; open the mini-program itself and log in there")
-    return int(row.one_id)
 
 
 def _ignored(claims: Sequence[Claimed], usable: Sequence[Claimed]) -> tuple[IdentifierKind, ...]:
