@@ -1,0 +1,51 @@
+"""What a list entry is about, in its one spelling and as the keyed hash by which it is found.
+
+A phone has the hash that identity finds it by, so that the phones a person has shown can be compared with
+the lists inside the database, and no number leaves it.
+"""
+
+from ipaddress import ip_address
+
+from app.db import secrets
+from app.identity.queries import digest
+from app.identity.values import normalise_phone, phone_claim
+from app.risk.errors import InvalidEntry
+from app.risk.lists import Subject, SubjectKind
+
+
+def person(person_id: int) -> Subject:
+    """Return a person as a subject; a cluster has as many as it has persons."""
+    return _blind(SubjectKind.PERSON, str(person_id))
+
+
+def batch(batch_id: int) -> Subject:
+    """Return a batch of codes as a subject (an abnormal pack, say)."""
+    return _blind(SubjectKind.BATCH, str(batch_id))
+
+
+def address(text: str) -> Subject:
+    """Return a network address as a subject; raise InvalidEntry for what is none."""
+    return read(SubjectKind.ADDRESS, text)[0]
+
+
+def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
+    """Return what somebody typed as a subject and in its one spelling; raise InvalidEntry."""
+    text = text.strip()
+    if kind is SubjectKind.PHONE:
+        number = normalise_phone(text)
+        if number is None:
+            raise InvalidEntry("this is not a phone number; write it with its country code, such as +86138…")
+        return Subject(kind, digest(phone_claim(number))), number
+    if kind is SubjectKind.ADDRESS:
+        try:
+            spelling = str(ip_address(text))
+        except ValueError:
+            raise InvalidEntry("this is not a network address, such as 203.0.113.7") from None
+        return _blind(kind, spelling), spelling
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise InvalidEntry("a person or a batch is named by its number")
+    return _blind(kind, str(int(text))), str(int(text))
+
+
+def _blind(kind: SubjectKind, value: str) -> Subject:
+    return Subject(kind, secrets.ring().blind(f"risk_entries.{kind}", value))
