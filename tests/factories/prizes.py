@@ -61,7 +61,7 @@ def payer_details(app_ids: tuple[int, ...], **changes: Any) -> PayerDetails:
     return PayerDetails(**values)
 
 
-@dataclass
+@dataclass(repr=False)
 class PrizeWorld:
     """Everything that a prize meets from its grant to its money, on one database."""
 
@@ -202,9 +202,9 @@ class PrizeWorld:
         """Let everything happen that is due."""
         self.drainer.until_idle(seconds=20)
 
-    def call_back(self, bill_no: str, number: int = 1, **changes: Any) -> bool:
+    def call_back(self, about: str, number: int = 1, **changes: Any) -> bool:
         """The platform's callback arrives."""
-        notice = self.pay.notice(bill_no, self.clock.now(), number, **changes)
+        notice = self.pay.notice(about, self.clock.now(), number, **changes)
         return self.do(payouts.record_notice, notice=notice)
 
     def now_award(self, won: AwardView) -> AwardView:

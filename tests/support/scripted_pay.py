@@ -81,14 +81,14 @@ class ScriptedPay:
         bill.state, bill.fail_reason = state, reason
         self.balance_fen += bill.request.amount_fen
 
-    def notice(self, bill_no: str, now: datetime, number: int = 1, **changes: Any) -> TransferNotice:
+    def notice(self, about: str, now: datetime, number: int = 1, **changes: Any) -> TransferNotice:
         """The callback about a bill as it stands."""
-        bill = self.bills[bill_no]
+        bill = self.bills[about]
         values: dict[str, Any] = {
-            "notice_id": f"notice-{bill_no}-{number}",
+            "notice_id": f"notice-{about}-{number}",
             "mchid": bill.request.payer.mchid,
-            "bill_no": bill_no,
-            "transfer_bill_no": f"T{bill_no}",
+            "bill_no": about,
+            "transfer_bill_no": f"T{about}",
             "state": bill.state,
             "amount_fen": bill.request.amount_fen,
             "openid": bill.request.openid,
