@@ -1,11 +1,18 @@
 """What every race needs: a connection for each runner."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import text
 
+from app.db import migrate
 from app.db.engine import Database
+from tests.support.mariadb import PrivateMariaDB
 from tests.support.racing import racing_database
+
+FEWER = 16
+"""How many race where the outcome is known to be bad: enough to show it."""
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +26,25 @@ def _racing_engine(mariadb_url: str) -> Iterator[Database]:
 def wide_db(clean_db: Database, _racing_engine: Database) -> Database:
     """The database with a connection for every runner; emptied afterwards."""
     return _racing_engine
+
+
+@pytest.fixture
+def without_key(mariadb_server: PrivateMariaDB) -> Iterator[Callable[..., Database]]:
+    """Makes a database of its own from which one unique key is gone: to see what it was good for."""
+    made: list[tuple[str, Database]] = []
+
+    def make(table: str, *statements: str) -> Database:
+        name = f"unguarded_{table}_{os.getpid()}_{len(made)}"
+        database = Database(mariadb_server.create_database(name), pool_size=FEWER)
+        migrate.upgrade(database)
+        with database.engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(f"ALTER TABLE {table} {statement}"))
+            connection.commit()
+        made.append((name, database))
+        return database
+
+    yield make
+    for name, database in made:
+        database.dispose()
+        mariadb_server.drop_database(name)
