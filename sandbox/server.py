@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from typing import Any
 
@@ -97,9 +98,16 @@ class SandboxServer:
 
     def __init__(self, world: World, *, host: str, port: int) -> None:
         self._world = world
-        self._server: BaseWSGIServer = make_server(
-            host, port, create_app(world, host=host), threaded=True, request_handler=RequestHandler
-        )
+        # Bound here and not by Werkzeug, which would end the process itself when the port is taken.
+        with socket.create_server((host, port), backlog=128) as listener:
+            self._server: BaseWSGIServer = make_server(
+                host,
+                port,
+                create_app(world, host=host),
+                threaded=True,
+                request_handler=RequestHandler,
+                fd=listener.fileno(),
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True
         )
