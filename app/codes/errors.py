@@ -24,6 +24,12 @@ class PackBusy(Conflict):
     title = "The print pack is being written"
 
 
+class InvalidLayout(Malformed):
+    """Codes cannot be printed in this layout."""
+
+    code = "invalid_layout"
+
+
 class UnknownBatch(NotFound):
     """There is no such batch of codes."""
 

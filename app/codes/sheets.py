@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.codes import files, qr
+from app.codes.errors import InvalidLayout
 from app.codes.format import grouped
 from app.codes.packs import (
     INDEX_DIGITS,
@@ -31,6 +32,8 @@ from app.codes.qr import LinkQr
 CODES_PER_FILE = 10_000
 
 _MILLIMETRE = 72 / 25.4
+# In millimetres; what common telephones still read from common printers.
+_SMALLEST_MODULE = 0.25
 # How often `progress` hears from us, in codes.
 _PROGRESS_CODES = 200
 
@@ -52,10 +55,29 @@ class SheetLayout:
     margin: float = 10.0
     caption: float = 5.0
 
+    def __post_init__(self) -> None:
+        if self.columns < 1 or self.rows < 1:
+            raise InvalidLayout("a sheet has at least one column and one row")
+
     @property
     def codes(self) -> int:
         """How many codes a sheet holds."""
         return self.columns * self.rows
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """Width and height of a code's place on the sheet, the caption included, in points."""
+        width, height = A4
+        margins = 2 * self.margin * _MILLIMETRE
+        return (width - margins) / self.columns, (height - margins) / self.rows
+
+    def side(self, modules: int) -> float:
+        """Return the printed side of a code of `modules` modules in points; InvalidLayout if illegible."""
+        width, height = self.cell
+        side = min(width, height - self.caption * _MILLIMETRE)
+        if side < modules * _SMALLEST_MODULE * _MILLIMETRE:
+            raise InvalidLayout("with so many codes on a sheet no telephone can read them; take fewer")
+        return side
 
 
 def write_pictures(
@@ -70,7 +92,8 @@ def write_pictures(
     """Write the pictures of `pack` into `folder` with their manifest (CODE-01, CODE-02).
 
     A run that was killed is taken up after the last finished file. `progress` is called with the number of
-    codes done. Raise PackBusy while another process writes into `folder`, OSError when the disk is full.
+    codes done. Raise InvalidLayout, PackBusy while another process writes into `folder`, and OSError when
+    the disk is full.
     """
     layout = layout or SheetLayout()
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,16 +118,14 @@ def write_pictures(
 
 def sheet(codes: list[str], link_qr: LinkQr, layout: SheetLayout, note: str) -> str:
     """Return the PDF drawing of one A4 sheet: the codes, their letters below, `note` (ASCII) at the foot."""
-    width, height = A4
     margin, caption = layout.margin * _MILLIMETRE, layout.caption * _MILLIMETRE
-    cell_width = (width - 2 * margin) / layout.columns
-    cell_height = (height - 2 * margin) / layout.rows
-    side = min(cell_width, cell_height - caption)
+    cell_width, cell_height = layout.cell
+    side = layout.side(link_qr.size + 2 * qr.QUIET)
     drawing = []
     for place, code in enumerate(codes):
         row, column = divmod(place, layout.columns)
         left = margin + column * cell_width + (cell_width - side) / 2
-        top = height - margin - row * cell_height
+        top = A4[1] - margin - row * cell_height
         matrix = link_qr.matrix(code)
         # One path per code: neighbouring rectangles of one fill leave no hairline between them.
         rectangles = "".join(f"{x} {y} {length} 1 re\n" for x, y, length in matrix.runs())

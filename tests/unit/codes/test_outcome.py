@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,9 @@ def test_scans_before_the_sale_do_not_count() -> None:
         "drawn_by_me",
         "drawn_by_another",
     }
+
+
+def test_the_page_says_what_the_shopper_sees_for_each_outcome() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "codes.md").read_text()
+    rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(outcome.value for outcome in ScanOutcome)

@@ -13,6 +13,7 @@ import zxingcpp
 from PIL import Image
 
 from app.codes import sheets
+from app.codes.errors import InvalidLayout
 from app.codes.format import grouped
 from app.codes.sheets import PictureKind, SheetLayout, write_pictures
 
@@ -119,6 +120,13 @@ def test_a_sheet_can_be_laid_out_otherwise(make_pack, tmp_path: Path) -> None:
     manifest = write_pictures(pack, tmp_path, PictureKind.PDF, layout=SheetLayout(columns=3, rows=4))
     (page,) = pdf_pages((tmp_path / manifest.files[0].name).read_bytes())
     assert len(zxingcpp.read_barcodes(draw_sheet(page))) == 12
+
+
+@pytest.mark.parametrize("layout", [(0, 8), (5, 0), (-1, 3), (30, 40), (1, 100)])
+def test_a_layout_that_cannot_be_read_is_refused(make_pack, tmp_path: Path, layout: tuple[int, int]) -> None:
+    with pytest.raises(InvalidLayout):
+        write_pictures(make_pack(3), tmp_path, PictureKind.PDF, layout=SheetLayout(*layout))
+    assert not list(tmp_path.glob("*.pdf"))
 
 
 def test_the_manifest_lists_the_files(make_pack, tmp_path: Path) -> None:
