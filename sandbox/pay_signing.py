@@ -170,7 +170,8 @@ def _public_key(pem: str) -> rsa.RSAPublicKey:
 
 @lru_cache(maxsize=256)
 def _private_key(pem: str) -> rsa.RSAPrivateKey:
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    # Checking a key takes far longer than using it, and these keys are our own.
+    key = serialization.load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("not an RSA key")  # noqa: TRY004 - the value is wrong, not the caller
     return key

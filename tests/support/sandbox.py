@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -61,6 +62,7 @@ def new_private_key() -> str:
     ).decode()
 
 
+@cache
 def public_key_of(private_key_pem: str) -> str:
     """The public half of ``private_key_pem``, PEM."""
     key = serialization.load_pem_private_key(private_key_pem.encode(), password=None)

@@ -117,6 +117,30 @@ def make_till(sandbox: SandboxProcess, appid: str, key_pem: str) -> Iterator[Cal
         client.close()
 
 
+@pytest.fixture(scope="session")
+def shared_account(sandbox: SandboxProcess, key_pem: str) -> MerchantAccount:
+    """One merchant for all tests that do not count its money: a merchant costs a key, and that takes time."""
+    appid = f"wxshared{next(_numbers):08d}"
+    sandbox.create_app(appid, SECRET)
+    return sandbox.create_merchant(
+        f"18{next(_numbers):08d}",
+        private_key_pem=key_pem,
+        appids=[appid],
+        balance_fen=100_000_000,
+        scenes=["1000", {"id": "1011", "max_fen": 50_000}],
+    )
+
+
+@pytest.fixture
+def shared_till(sandbox: SandboxProcess, shared_account: MerchantAccount) -> Iterator[Till]:
+    """A shopper of the test's own at the merchant of all."""
+    client = PayClient(sandbox.base_url, shared_account)
+    shopper = sandbox.shopper()
+    appid = next(name for name in shopper["openids"] if name.startswith("wxshared"))
+    yield Till(sandbox, client, shared_account, appid, shopper)
+    client.close()
+
+
 @pytest.fixture
 def till(make_till: Callable[..., Till]) -> Till:
     return make_till()

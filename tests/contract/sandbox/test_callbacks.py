@@ -12,6 +12,11 @@ from tests.support.sandbox import SandboxRefusedError
 DAY = 86_400
 
 
+@pytest.fixture
+def till(shared_till: Till) -> Till:
+    return shared_till
+
+
 def signed(till: Till, received: Received) -> bool:
     return verifies(till.account, received.headers, received.body)
 

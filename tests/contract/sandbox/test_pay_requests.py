@@ -10,6 +10,11 @@ from tests.contract.sandbox.pay_client import BILLS, new_number
 from tests.support.sandbox import new_private_key
 
 
+@pytest.fixture
+def till(shared_till: Till) -> Till:
+    return shared_till
+
+
 def test_an_honest_request_is_accepted_and_the_answer_verifies(till: Till) -> None:
     response = till.client.open(till.bill())
 

@@ -12,6 +12,11 @@ from tests.contract.sandbox.pay_client import REPORT, CallbackReceiver, new_numb
 
 
 @pytest.fixture
+def till(shared_till: Till) -> Till:
+    return shared_till
+
+
+@pytest.fixture
 def make_sdk(till: Till) -> Callable[..., Any]:
     def make(notify_url: str | None = "http://127.0.0.1:9/notify") -> Any:
         sdk = WeChatPay(
