@@ -140,7 +140,7 @@ def test_an_interrupted_pack_goes_on_and_ends_the_same(
         assert heard[:1] != [100], "it began again instead of going on"
 
 
-@pytest.mark.parametrize("damage", ["torn tail", "short", "changed", "no state", "half a state"])
+@pytest.mark.parametrize("damage", ["torn tail", "long tail", "short", "changed", "no state", "half a state"])
 def test_what_lies_there_is_proven_not_believed(small_blocks, make_pack, tmp_path: Path, damage: str) -> None:
     expected = whole_file(make_pack, tmp_path / "whole", 1000)
     broken = tmp_path / "broken"
@@ -151,6 +151,8 @@ def test_what_lies_there_is_proven_not_believed(small_blocks, make_pack, tmp_pat
     content = part.read_bytes()
     if damage == "torn tail":
         part.write_bytes(content + b"\x00" * 777)
+    elif damage == "long tail":
+        part.write_bytes(content + b"\x00" * 777_777)
     elif damage == "short":
         part.write_bytes(content[:500])
     elif damage == "changed":
