@@ -1,6 +1,6 @@
 """Refusals of payouts."""
 
-from app.kernel.errors import Conflict, Malformed, NotFound, Refused
+from app.kernel.errors import Malformed, NotFound, Refused
 
 
 class UnknownPayer(NotFound):
@@ -8,13 +8,6 @@ class UnknownPayer(NotFound):
 
     code = "unknown_payer"
     title = "There is no such payer"
-
-
-class PayerExists(Conflict):
-    """A payer with this merchant number is there already."""
-
-    code = "payer_exists"
-    title = "This merchant number is known already"
 
 
 class BadPayer(Malformed):

@@ -61,5 +61,5 @@ class PointsEntry(Base):
     manner: Mapped[str] = text_column(48, exact=True)
     bearer: Mapped[str] = text_column(64, exact=True)
     ref_id: Mapped[int] = ref(doc="what they were granted for, such as an award")
-    transfer_key: Mapped[str] = text_column(96, exact=True, unique=True)
+    transfer_key: Mapped[str] = text_column(96, exact=True, doc="its movement in the ledger")
     at: Mapped[datetime] = moment()

@@ -52,6 +52,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lot_id"], ["points_lots.id"], name=op.f("fk_points_entries_lot_id")),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_points_entries_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_points_entries")),
-        sa.UniqueConstraint("transfer_key", name=op.f("uq_points_entries_transfer_key")),
     )
     create_index("ix_points_entries_person_id_id", "points_entries", ["person_id", "id"])
