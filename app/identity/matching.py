@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
@@ -166,12 +166,12 @@ class Record:
                 self._person_id = create_person(self._session, now=self._now)
                 self._created = True
             roots.setdefault(self._person_id, self._person_id)
-            if self._attach_new(again, roots, self._person_id):
-                settled = Settled(self._person_id, roots[self._person_id], self._created)
-                settled.identifiers.update(self._inserted)
-                self._follow_known(again, roots, settled)
-                settled.conflict_id = self._conflict_id
-                return settled
+            self._attach_new(again, roots, self._person_id)
+            settled = Settled(self._person_id, roots[self._person_id], self._created)
+            settled.identifiers.update(self._inserted)
+            self._follow_known(again, roots, settled)
+            settled.conflict_id = self._conflict_id
+            return settled
         raise Replay("rivals kept getting in between")
 
     def _concerned(self, known: Mapping[Key, Known]) -> set[int]:
@@ -198,8 +198,7 @@ class Record:
                     return it.person_id
         return None
 
-    def _attach_new(self, known: Mapping[Key, Known], roots: Mapping[int, int], person_id: int) -> bool:
-        # False: a rival was faster with one of them; start over, keeping what is attached.
+    def _attach_new(self, known: Mapping[Key, Known], roots: Mapping[int, int], person_id: int) -> None:
         own = dict(holdings(self._session, {roots[person_id]}).get(roots[person_id], {}))
         for claim in self._claims:
             key = key_of(claim)
@@ -213,12 +212,9 @@ class Record:
                 identifier_id = self._insert_stranger(claim, key, person_id)
             else:
                 identifier_id = self._insert(claim, key, person_id, IdentifierState.DEMOTED)
-            if identifier_id is None:
-                return False
             self._inserted[key] = identifier_id
-        return True
 
-    def _insert(self, claim: Claimed, key: Key, person_id: int, state: IdentifierState) -> int | None:
+    def _insert(self, claim: Claimed, key: Key, person_id: int, state: IdentifierState) -> int:
         identifier_id = new_id()
         row = {
             "id": identifier_id,
@@ -234,8 +230,9 @@ class Record:
             "last_seen_at": self._now,
         }
         if not insert_once(self._session, insert(Identifier), row):
-            self._forget_empty_person()
-            return None
+            # A rival was faster. The refused insert left a shared lock on the rival's row, and two who
+            # hold one and want to write are a deadlock: so everything is given back and played again.
+            raise Replay("a rival was faster with an identifier")
         self._see(identifier_id, person_id)
         action = LogAction.ATTACH if state is IdentifierState.ACTIVE else LogAction.DEMOTE
         log(
@@ -249,24 +246,15 @@ class Record:
         )
         return identifier_id
 
-    def _insert_stranger(self, claim: Claimed, key: Key, claimant: int) -> int | None:
+    def _insert_stranger(self, claim: Claimed, key: Key, claimant: int) -> int:
         # The person has another value of a kind that everybody has only one of. Whoever this value belongs
         # to is kept as somebody else, and an operator is asked.
         stranger = create_person(self._session, now=self._now)
         identifier_id = self._insert(claim, key, stranger, IdentifierState.ACTIVE)
-        if identifier_id is None:
-            self._session.connection().execute(delete(Person).where(Person.id == stranger))
-            return None
         self._see(identifier_id, claimant)
         objection = Objection(ConflictReason.UNIQUE_DISAGREES, claim.kind)
         self._ask(objection, identifier_id, owner=stranger, claimant=claimant)
         return identifier_id
-
-    def _forget_empty_person(self) -> None:
-        # Made for this record a moment ago, and a rival has its first identifier: nobody knows of it.
-        if self._created and not self._inserted:
-            self._session.connection().execute(delete(Person).where(Person.id == self._person_id))
-            self._person_id, self._created = None, False
 
     def _follow_known(self, known: Mapping[Key, Known], roots: dict[int, int], settled: Settled) -> None:
         for claim in self._claims:

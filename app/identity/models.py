@@ -274,7 +274,9 @@ class LoginSession(Base):
     id: Mapped[int] = id_column()
     person_id: Mapped[int] = ref("persons.id")
     app_id: Mapped[int] = ref("apps.id")
-    identifier_id: Mapped[int | None] = ref("identifiers.id", nullable=True)
+    # No foreign key: it would lock the identifier for reading, and two logins that then note their sight of
+    # it would wait for each other. Identifiers are never deleted.
+    identifier_id: Mapped[int | None] = ref(nullable=True)
     virtual: Mapped[bool] = flag(doc="made in snapshot mode: nothing is ever awarded to it")
     session_key: Mapped[str | None] = encrypted(
         "login_sessions.session_key", data_class=DataClass.SECRET, nullable=True

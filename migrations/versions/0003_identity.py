@@ -181,9 +181,6 @@ def upgrade() -> None:
         sa.Column("expires_at", types.moment(), nullable=False),
         sa.Column("revoked_at", types.moment(), nullable=True),
         sa.ForeignKeyConstraint(["app_id"], ["apps.id"], name=op.f("fk_login_sessions_app_id")),
-        sa.ForeignKeyConstraint(
-            ["identifier_id"], ["identifiers.id"], name=op.f("fk_login_sessions_identifier_id")
-        ),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_login_sessions_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_sessions")),
     )

@@ -35,8 +35,9 @@ def without_key(mariadb_server: PrivateMariaDB) -> Iterator[Callable[..., Databa
 
     def make(table: str, *statements: str) -> Database:
         name = f"unguarded_{table}_{os.getpid()}_{len(made)}"
-        database = Database(mariadb_server.create_database(name), pool_size=FEWER)
-        migrate.upgrade(database)
+        url = mariadb_server.create_database(name)
+        migrate.upgrade(Database(url))
+        database = racing_database(url, FEWER)
         with database.engine.connect() as connection:
             for statement in statements:
                 connection.execute(text(f"ALTER TABLE {table} {statement}"))

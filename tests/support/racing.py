@@ -33,10 +33,10 @@ class RaceResult:
         return [answer for answer in self.answers if not isinstance(answer, Exception)]
 
 
-def racing_database(url: str) -> Database:
+def racing_database(url: str, runners: int = CONNECTIONS) -> Database:
     """Return a database with as many connections as there are runners, all of them open."""
-    database = Database(url, pool_size=CONNECTIONS)
-    connections = [database.engine.connect() for _ in range(CONNECTIONS)]
+    database = Database(url, pool_size=runners)
+    connections = [database.engine.connect() for _ in range(runners)]
     for connection in connections:
         connection.close()
     return database
