@@ -80,7 +80,8 @@ def build_app(kit: Kit) -> Flask:
         hops = kit.settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.extensions["saoma"] = kit
-    app.extensions["saoma.edge"] = Edge(kit.db, kit.clock)
+    edge = Edge(kit.db, kit.clock)
+    app.extensions["saoma.edge"] = edge
     app.extensions["saoma.cursors"] = Cursors(kit.keyring)
     problems.install(app)
 
@@ -97,8 +98,12 @@ def build_app(kit: Kit) -> Flask:
     @app.before_request
     def require_session() -> None:
         rule = rule_of(g.view)
-        if g.view is not None and (rule is None or rule.public is None) and g.session_id is None:
+        if g.view is None or (rule is not None and rule.public is not None):
+            return
+        if rule is None or g.session_id is None:
             raise Unauthenticated("send a bearer token that still runs; POST /sessions gives one")
+        if rule.per_person is not None and not limits.knows(g.session_id):
+            edge.read(lambda _session, _caller, _now: None)
 
     app.after_request(_depart)
     app.teardown_request(lambda _error: structlog.contextvars.clear_contextvars())

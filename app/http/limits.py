@@ -39,23 +39,22 @@ _persons_lock = Lock()
 
 
 def remember_person(session_id: int, person_id: int) -> None:
-    """Note whose session this is, so that a second login does not give a second allowance.
-
-    Limits are counted before the database is asked, which alone knows it; hence a small memory.
-    """
+    """Note whose session this is, so that a second login does not give a second allowance."""
     with _persons_lock:
         _persons[session_id] = person_id
         if len(_persons) > _KNOWN:
             _persons.popitem(last=False)
 
 
+def knows(session_id: int) -> bool:
+    """Tell whether the person of this session is known without asking the database."""
+    return session_id in _persons
+
+
 def person_key() -> str:
-    """Return what counts as the caller: the person, the session while its person is not known, or, for
-    one without a session, the address."""
+    """Return what counts as the caller: the person of the session, or the address without one."""
     session_id: int | None = g.get("session_id")
-    if session_id is None:
-        return address_key()
-    return f"person/{_persons.get(session_id, session_id)}"
+    return address_key() if session_id is None else f"person/{_persons.get(session_id, session_id)}"
 
 
 def build(app: Flask, *, redis_url: str | None, per_address: str = PER_ADDRESS) -> Limiter:
