@@ -24,8 +24,9 @@ T = TypeVar("T")
 
 _LOCK_WAIT_SECONDS = 10
 _REPLAYS = 8
-# 1213 deadlock, 1205 lock wait time-out, 1020 record changed since last read (Galera, MariaDB).
-_REPLAYABLE_MYSQL = {1213, 1205, 1020}
+# 1213 deadlock, 1205 lock wait time-out, 1020 record changed since last read (Galera, MariaDB). A deadlock
+# inside a savepoint takes the savepoint with it, and shows as 1305 when the savepoint is to be rolled back.
+_REPLAYABLE_MYSQL = {1213, 1205, 1020, 1305}
 
 
 class Replay(Exception):

@@ -138,3 +138,32 @@ def test_database_time_is_utc_and_near(any_db: Database) -> None:
 def test_each_process_start_takes_the_next_node(any_db: Database) -> None:
     first = claim_node(any_db)
     assert [claim_node(any_db), claim_node(any_db)] == [first + 1, first + 2]
+
+
+def test_a_deadlock_inside_savepoints_is_played_again(clean_db: Database) -> None:
+    clean_db.transact(lambda session: session.execute(insert(Alert), [_alert("a"), _alert("b")]))
+    both_hold_one = threading.Barrier(2)
+    runs: list[str] = []
+
+    def work(session: Session, first: str, second: str) -> None:
+        runs.append(first)
+        with session.begin_nested():
+            for subject in (first, second):
+                raised = update(Alert).where(Alert.subject == subject).values(times=Alert.times + 1)
+                session.execute(raised)
+                if subject == first and len(runs) <= 2:
+                    both_hold_one.wait(10)
+
+    pairs = [("a", "b"), ("b", "a")]
+    threads = [
+        threading.Thread(target=clean_db.transact, args=(lambda session, pair=pair: work(session, *pair),))
+        for pair in pairs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(runs) == 3
+    with clean_db.read() as session:
+        assert session.execute(select(Alert.times)).scalars().all() == [2, 2]
