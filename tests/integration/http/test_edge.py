@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -160,6 +161,8 @@ def test_a_keyed_write_costs_one_look_up_and_one_insert(world: World) -> None:
 
 
 def test_answers_without_money_are_purged_when_they_are_old(world: World) -> None:
+    person_id, session_id = add_session(world.kit, expires_in=timedelta(days=30))
+    world = replace(world, person_id=person_id, session_id=session_id)
     world.post("hello", "key-0001")
     world.post("other", "key-0002")
     with world.kit.db.unit_of_work() as session:
