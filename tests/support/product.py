@@ -7,13 +7,16 @@ from pathlib import Path
 
 from app.config import load_settings
 from app.factory import Container, build_container
+from app.kernel.clock import Clock
 
 # Port 9 discards: nothing answers there, and a test that reaches for a platform finds out.
 _NOBODY = "http://127.0.0.1:9"
 
 
 @contextmanager
-def product(database_url: str, data: Path, **environment: str) -> Iterator[Container]:
+def product(
+    database_url: str, data: Path, *, clock: Clock | None = None, **environment: str
+) -> Iterator[Container]:
     """Yield a container on the migrated database at `database_url`; close it at the end."""
     settings = load_settings(
         {
@@ -28,7 +31,7 @@ def product(database_url: str, data: Path, **environment: str) -> Iterator[Conta
             **environment,
         }
     )
-    container = build_container(settings)
+    container = build_container(settings, clock=clock)
     try:
         yield container
     finally:
