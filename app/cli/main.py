@@ -7,8 +7,10 @@ from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
 from app.cli.keys import keys
+from app.cli.members import awards, lists, placements, policies
 from app.cli.outbox import outbox
 from app.cli.payers import payers
+from app.cli.persons import persons
 from app.cli.places import apps, brands, products
 
 
@@ -22,7 +24,25 @@ def saoma() -> None:
     """
 
 
-for group in (alerts, apps, batches, brands, db, keys, outbox, packs, payers, products):
+_GROUPS = (
+    alerts,
+    apps,
+    awards,
+    batches,
+    brands,
+    db,
+    keys,
+    lists,
+    outbox,
+    packs,
+    payers,
+    persons,
+    placements,
+    policies,
+    products,
+)
+
+for group in _GROUPS:
     saoma.add_command(group)
 
 

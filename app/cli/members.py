@@ -1,0 +1,232 @@
+"""`saoma policies`, `placements`, `lists`, `awards`: members and what they are owed."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from app.cli.context import Cli, json_option, pass_cli, show
+from app.cli.places import brand_id
+from app.kernel.fen import format_yuan
+from app.members import operations as members
+from app.members.models import PlacementKind
+from app.rewards import operations as rewards
+from app.rewards import queries as awards_of
+from app.risk import operations as risk
+from app.risk import queries as lists_of
+from app.risk.lists import Level, ListKind, SubjectKind
+
+
+@click.group()
+def policies() -> None:
+    """Publish versions of the privacy policy.
+
+    \b
+    Example:
+      saoma policies publish 2026-11 --zh privacy.zh.txt --en privacy.en.txt
+    """
+
+
+_TEXT = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@policies.command()
+@click.argument("version")
+@click.option("--zh", required=True, type=_TEXT, help="File with the Chinese text.")
+@click.option("--en", required=True, type=_TEXT, help="File with the English text.")
+@pass_cli
+def publish(cli: Cli, /, *, version: str, zh: Path, en: Path) -> None:
+    """Publish VERSION. Everybody who agreed to an earlier one is asked again."""
+    now = cli.container.clock.now()
+    texts = zh.read_text(encoding="utf-8"), en.read_text(encoding="utf-8")
+    policy = cli.write(
+        lambda session: members.publish_policy(
+            session, version=version, text_zh=texts[0], text_en=texts[1], now=now
+        )
+    )
+    click.echo(f"policy {version} published, sha256 {policy.sha256}")
+
+
+@click.group()
+def placements() -> None:
+    """Make join codes for touchpoints: till, parking, Wi-Fi, poster and the like.
+
+    \b
+    Example:
+      saoma placements add till "Nanjing Road, till 3" --store SH-017
+    """
+
+
+@placements.command("add")
+@click.argument("kind", type=click.Choice([kind.value for kind in PlacementKind]))
+@click.argument("label")
+@click.option("--brand", help="The brand that it belongs to.")
+@click.option("--store", help="Store reference that stays with who joins here.")
+@click.option("--guide", help="Guide reference that stays with who joins here.")
+@pass_cli
+def add_placement(cli: Cli, /, *, kind: str, label: str, **more: str | None) -> None:
+    """Make a join code and print the link that its QR code holds."""
+    now = cli.container.clock.now()
+
+    def work(session: Session) -> str:
+        placement = members.create_placement(
+            session,
+            kind=PlacementKind(kind),
+            label=label,
+            brand_id=brand_id(session, more["brand"]),
+            store_ref=more["store"],
+            guide_ref=more["guide"],
+            now=now,
+        )
+        return placement.key
+
+    click.echo(f"{cli.settings.public_url}/p/{cli.write(work)}")
+
+
+@click.group()
+def lists() -> None:
+    """Keep the black and white lists.
+
+    \b
+    Examples:
+      saoma lists put black phone 13800138000 --reason "fraud ring" --effect refuse --days 90
+      saoma lists put white person 382663566481377280 --reason "tester"
+      saoma lists show
+    """
+
+
+@lists.command()
+@click.argument("kind", type=click.Choice([kind.value for kind in ListKind]))
+@click.argument("subject_kind", type=click.Choice([kind.value for kind in SubjectKind]))
+@click.argument("subject")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option(
+    "--effect",
+    type=click.Choice([Level.ABNORMAL.value, Level.REFUSE.value]),
+    default=Level.ABNORMAL.value,
+    show_default=True,
+    help="What a black entry leads to.",
+)
+@click.option("--days", type=click.IntRange(1, 3660), help="Ends by itself after this many days.")
+@pass_cli
+def put(cli: Cli, /, *, kind: str, subject_kind: str, subject: str, **more: Any) -> None:
+    """Put SUBJECT (a person pe_…, a phone, an address, a batch number) on the KIND list."""
+    now, actor = cli.container.clock.now(), cli.actor
+    spelled = str(cli.id("pe", subject)) if subject.startswith("pe_") else subject
+    ends: datetime | None = now + timedelta(days=more["days"]) if more["days"] else None
+    entry = cli.write(
+        lambda session: risk.put_on_list(
+            session,
+            kind=ListKind(kind),
+            subject_kind=SubjectKind(subject_kind),
+            subject=spelled,
+            reason=more["reason"],
+            effect=Level(more["effect"]),
+            expires_at=ends,
+            now=now,
+            actor=actor,
+        )
+    )
+    click.echo(f"entry {entry}")
+
+
+@lists.command()
+@click.argument("entry", type=int)
+@pass_cli
+def remove(cli: Cli, /, *, entry: int) -> None:
+    """Take ENTRY off its list."""
+    now, actor = cli.container.clock.now(), cli.actor
+    cli.write(lambda session: risk.take_off_list(session, entry_id=entry, now=now, actor=actor))
+    click.echo("removed")
+
+
+@lists.command("show")
+@json_option
+@pass_cli
+def show_lists(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the living entries; phones and addresses are masked."""
+    now = cli.container.clock.now()
+    rows = [
+        {
+            "entry": entry.id,
+            "list": entry.list.value,
+            "what": entry.subject_kind.value,
+            "subject": _masked(cli, entry),
+            "effect": entry.effect.value,
+            "until": entry.expires_at.date().isoformat() if entry.expires_at else "",
+            "reason": entry.reason,
+        }
+        for entry in cli.read(lambda session: lists_of.entries(session, now=now))
+    ]
+    show(rows, as_json=as_json)
+
+
+def _masked(cli: Cli, entry: lists_of.EntryView) -> str:
+    if entry.subject_kind is SubjectKind.PERSON:
+        return cli.public("pe", int(entry.subject))
+    if entry.subject_kind is SubjectKind.BATCH:
+        return entry.subject
+    return f"{entry.subject[:5]}…{entry.subject[-2:]}"
+
+
+@click.group()
+def awards() -> None:
+    """Review held awards.
+
+    \b
+    Examples:
+      saoma awards held tea-house
+      saoma awards release aw_3x7… --reason "identity checked"
+      saoma awards refuse aw_3x7… --reason "employee"
+    """
+
+
+@awards.command()
+@click.argument("brand")
+@json_option
+@pass_cli
+def held(cli: Cli, /, *, brand: str, as_json: bool) -> None:
+    """Show the awards of BRAND that wait for a review, the oldest first."""
+
+    def work(session: Session) -> list[dict[str, object]]:
+        owner = brand_id(session, brand)
+        assert owner is not None
+        return [
+            {
+                "award": cli.public("aw", award.id),
+                "yuan": format_yuan(award.amount_fen),
+                "points": award.points,
+                "reason": award.reason,
+            }
+            for award in awards_of.held(session, brand_id=owner)
+        ]
+
+    show(cli.read(work), as_json=as_json)
+
+
+@awards.command()
+@click.argument("award")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def release(cli: Cli, /, *, award: str, reason: str) -> None:
+    """Let a held award go to its winner."""
+    _decide(cli, rewards.release, award, reason)
+
+
+@awards.command()
+@click.argument("award")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def refuse(cli: Cli, /, *, award: str, reason: str) -> None:
+    """Refuse a held award for good; budget and stock return."""
+    _decide(cli, rewards.refuse, award, reason)
+
+
+def _decide(cli: Cli, act: Callable[..., awards_of.AwardView], award: str, reason: str) -> None:
+    number = cli.id("aw", award)
+    now, actor = cli.container.clock.now(), cli.actor
+    decided = cli.write(lambda session: act(session, award_id=number, reason=reason, now=now, actor=actor))
+    click.echo(decided.state.value)
