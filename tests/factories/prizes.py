@@ -22,7 +22,7 @@ from app.outbox.drain import Drainer
 from app.outbox.registry import Registry
 from app.payouts import operations as payouts
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
-from app.payouts.interfaces import ReportInfo
+from app.payouts.interfaces import ReportInfo, TransferGateway
 from app.payouts.models import Bill, Payer
 from app.payouts.operations import PayerDetails
 from app.payouts.queries import BillView, latest_bill
@@ -80,12 +80,21 @@ class PrizeWorld:
     people: list[int] = field(default_factory=list)
 
     @classmethod
-    def build(cls, db: Database, clock: ManualClock, *, funded_fen: int = FUNDED_FEN) -> "PrizeWorld":
-        """Set the brand up; its campaign has `funded_fen` fen and 100 pieces."""
+    def build(
+        cls,
+        db: Database,
+        clock: ManualClock,
+        *,
+        gateway: TransferGateway | None = None,
+        appid: str = APPID,
+        **payer: Any,
+    ) -> "PrizeWorld":
+        """Set the brand up; its campaign has 1,000 yuan and 100 pieces. `pay` is the platform unless another
+        `gateway` is given; `payer` changes the payer's details."""
         pay = ScriptedPay()
         registry = Registry()
         registry.add(
-            effects=[OpenBills(pay, registry), QueryBills(pay, registry)],
+            effects=[OpenBills(gateway or pay, registry), QueryBills(gateway or pay, registry)],
             fact_handlers=[SettleAwards(), UnlockAwards()],
             callback_handlers=[BillNotices(registry)],
         )
@@ -93,8 +102,9 @@ class PrizeWorld:
         def set_up(session: Session) -> dict[str, Any]:
             now = clock.now()
             brand_id = create_brand(session, slug="tea", name_zh="茶", name_en="Tea", now=now)
-            app_id = register_app(session, appid=APPID, secret="secret", now=now)
-            payer_id = payouts.save_payer(session, payer=payer_details((app_id,)), now=now, actor=OPERATOR)
+            app_id = register_app(session, appid=appid, secret="secret", now=now)
+            details = payer_details((app_id,), **payer)
+            payer_id = payouts.save_payer(session, payer=details, now=now, actor=OPERATOR)
 
             def account(kind: AccountKind, asset: Asset, purpose: str) -> AccountRef:
                 return ensure_account(
@@ -106,7 +116,7 @@ class PrizeWorld:
             funding = account(AccountKind.OPEN, Asset.FEN, "funding")
             works = account(AccountKind.OPEN, Asset.STOCK, "works")
             arrivals = [
-                Transfer("fund", funding, budget, funded_fen, "fund", 1),
+                Transfer("fund", funding, budget, FUNDED_FEN, "fund", 1),
                 Transfer("deliver", works, stock, PIECES, "deliver", 1),
             ]
             post(session, arrivals, now=now)
@@ -139,13 +149,13 @@ class PrizeWorld:
             session.expunge_all()
         return found
 
-    def person(self, *, virtual: bool = False, app_id: int | None = None) -> int:
+    def person(self, *, virtual: bool = False, app_id: int | None = None, openid: str = "") -> int:
         """Somebody who has logged in to the app."""
         number = len(self.people) + 1
         login = self.do(
             identity.login,
             app_id=app_id or self.app_id,
-            openid=f"openid-{number:06d}",
+            openid=openid or f"openid-{number:06d}",
             unionid=None,
             virtual=virtual,
             session_key="key",
