@@ -6,6 +6,7 @@ from app.cli.alerts import alerts
 from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
+from app.cli.doctor import doctor
 from app.cli.keys import keys
 from app.cli.members import awards, lists, placements, policies
 from app.cli.outbox import outbox
@@ -31,6 +32,7 @@ _GROUPS = (
     batches,
     brands,
     db,
+    doctor,
     keys,
     lists,
     outbox,

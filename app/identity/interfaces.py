@@ -99,3 +99,6 @@ class MiniProgramGateway(Protocol):
 
         Raises InvalidPhoneCode, PhoneQuotaExhausted, TooFrequent, PlatformBusy or PlatformRefused.
         """
+
+    def check(self, app: AppCredentials) -> None:
+        """Show that the platform knows the app and its secret; raises as `phone_number` does."""

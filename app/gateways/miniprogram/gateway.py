@@ -109,6 +109,10 @@ class WeChatMiniProgram:
             error = _error(fault, PHONE_ERRORS, "getuserphonenumber")
         raise error
 
+    def check(self, app: AppCredentials) -> None:
+        """Obtain an access token, which takes a right secret and an address on the platform's list (1.3)."""
+        self._token(app)
+
     def _with_token(self, app: AppCredentials, path: str, body: Mapping[str, object]) -> dict[str, object]:
         """POST with the app's access token; once more with another if it is refused."""
         token = self._token(app)
@@ -139,6 +143,10 @@ class NullMiniProgram:
         raise PlatformRefused(_NOT_CONNECTED)
 
     def phone_number(self, app: AppCredentials, code: str) -> PhoneNumber:
+        """Raise PlatformRefused."""
+        raise PlatformRefused(_NOT_CONNECTED)
+
+    def check(self, app: AppCredentials) -> None:
         """Raise PlatformRefused."""
         raise PlatformRefused(_NOT_CONNECTED)
 

@@ -1,0 +1,145 @@
+"""`saoma doctor`: is everything in place, and if not, what to do."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import click
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.alerts.queries import open_alerts
+from app.cli.context import Cli, pass_cli
+from app.config import BadSettings, load_settings
+from app.db import migrate
+from app.db.engine import Database, db_now
+from app.identity.interfaces import AppCredentials, MiniProgramGateway
+from app.kernel.errors import DomainError
+from app.members.queries import current_policy
+from app.organisation.queries import apps
+from app.outbox.models import MessageState
+from app.outbox.queries import depths
+from app.payouts.interfaces import TransferOutcome
+from app.payouts.queries import credentials, payers
+
+# A bill that cannot exist: an answer "not found" proves the keys on both sides.
+_NO_SUCH_BILL = "SaomaDoctor1"
+_CLOCK_TOLERANCE = timedelta(seconds=30)
+_QUEUE_PATIENCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` is empty when it is right."""
+
+    subject: str
+    told: str
+    advice: str = ""
+
+
+@click.command()
+@pass_cli
+def doctor(cli: Cli, /) -> None:
+    """Check settings, database, clock and each platform account; say what to do. Changes nothing.
+
+    Exit code 0 when everything is in place, 2 otherwise.
+    """
+    wrong = 0
+    for finding in _examine(cli):
+        wrong += bool(finding.advice)
+        mark = click.style("✗", fg="red") if finding.advice else click.style("✓", fg="green")
+        click.echo(f"{mark} {finding.subject}: {finding.told}")
+        if finding.advice:
+            click.echo(f"    → {finding.advice}")
+    if wrong:
+        raise click.ClickException(f"{wrong} things need attention")
+    click.echo("everything is in place")
+
+
+def _examine(cli: Cli) -> Iterator[Finding]:
+    try:
+        settings = load_settings(os.environ)
+    except BadSettings as bad:
+        for fault in bad.faults:
+            yield Finding("settings", fault, "see docs/settings.md")
+        return
+    yield Finding("settings", "read without a fault")
+    if settings.demo:
+        yield Finding("platform", f"demo: the sandbox at {settings.sandbox_url}")
+    database = Database(settings.database_url)
+    try:
+        with database.read() as session:
+            session.execute(text("SELECT 1"))
+            drift = abs(db_now(session) - datetime.now(UTC))
+    except SQLAlchemyError:
+        advice = "check SAOMA_DATABASE_URL, that the server runs, and the account's rights"
+        yield Finding("database", "cannot be reached", advice)
+        return
+    yield Finding("database", "sqlite" if settings.embedded else "reachable")
+    clock_advice = (
+        "" if drift <= _CLOCK_TOLERANCE else "run NTP on both machines; WeChat Pay allows 5 minutes"
+    )
+    yield Finding("clock", f"{drift.total_seconds():.1f} s from the database", clock_advice)
+    standing, newest = migrate.current(database), migrate.head()
+    if standing != newest:
+        yield Finding("schema", f"at {standing or 'nothing'}, newest is {newest}", "run `saoma db upgrade`")
+        return
+    yield Finding("schema", f"at {standing}")
+    yield from _accounts(cli)
+    yield from _work(cli)
+
+
+def _accounts(cli: Cli) -> Iterator[Finding]:
+    container = cli.container
+    yield _tried("privacy policy", lambda: cli.read(current_policy).version, "`saoma policies publish`")
+    known = cli.read(apps)
+    if not known:
+        yield Finding("mini-programs", "none", "register one: `saoma apps add`")
+    for app in known:
+        credentials_of = AppCredentials(app.appid, app.secret)
+        yield _tried(
+            f"mini-program {app.appid}",
+            partial(_sign_in, container.mini_program, credentials_of),
+            "see the message; `saoma apps add` renews a secret",
+        )
+    paying = cli.read(payers)
+    if not paying:
+        yield Finding("payers", "none", "add one: `saoma payers add`")
+    for payer in paying:
+        answer = container.transfers.query(credentials(payer), _NO_SUCH_BILL)
+        subject = f"payer {payer.mchid} ({payer.state.value})"
+        if answer.outcome is TransferOutcome.NOT_FOUND:
+            yield Finding(subject, "WeChat Pay accepts its keys")
+        else:
+            said = f"{answer.outcome.value} {answer.code or ''} {answer.message}".strip()
+            advice = "check serial number, private key, APIv3 key, public key and the IP list in the console"
+            yield Finding(subject, said, advice)
+
+
+def _sign_in(gateway: MiniProgramGateway, app: AppCredentials) -> str:
+    gateway.check(app)
+    return "the platform knows it and its secret"
+
+
+def _work(cli: Cli) -> Iterator[Finding]:
+    now = cli.container.clock.now()
+    for depth in cli.read(depths):
+        age = now - depth.oldest_due_at
+        if depth.state is MessageState.PARKED:
+            advice = "`saoma outbox parked` tells why; mend it, then `saoma outbox replay`"
+            yield Finding(f"queue {depth.topic}", f"{depth.messages} parked", advice)
+        elif age > _QUEUE_PATIENCE:
+            minutes = round(age.total_seconds() / 60)
+            advice = "does a scheduler run? `python -m jobs`"
+            yield Finding(f"queue {depth.topic}", f"{depth.messages} waiting, {minutes} min late", advice)
+    for alert in cli.read(open_alerts):
+        yield Finding(f"alert {alert.kind} {alert.subject}", alert.detail, "docs/operations.md explains it")
+
+
+def _tried(subject: str, attempt: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(subject, attempt())
+    except DomainError as error:
+        return Finding(subject, f"{error.detail} [{error.code}]", advice)
