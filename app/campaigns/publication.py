@@ -150,11 +150,11 @@ def _describe_prize(rules: Rules, prize: Prize) -> Text:
             f"微信零钱{least}至{most}元(随机,每一分等概率)",
             f"{least} to {most} yuan to the WeChat balance (random, every fen equally likely)",
         )
-    stock = (
-        Text("数量不限", "unlimited")
-        if prize.stock is None
-        else Text(f"共{prize.stock}份", f"{prize.stock} in all")
-    )
+    stock = Text("数量不限", "unlimited")
+    if prize.stock is not None:
+        stock = Text(f"共{prize.stock}份", f"{prize.stock} in all")
+    elif prize.is_money:
+        stock = Text("数量以活动预算为限", "as many as the campaign's budget allows")
     return Text(f"{prize.name.zh}:{what.zh},{stock.zh}", f"{prize.name.en}: {what.en}, {stock.en}")
 
 

@@ -302,9 +302,14 @@ class Rules:
 
     def worth_fen(self, prize: Prize, *, least: bool = False) -> int:
         """Return what a prize is worth at most (or at least) in fen, before multipliers, rounded up."""
-        if prize.kind is PrizeKind.POINTS and self.points_terms is not None:
-            return -(-prize.points * self.points_terms.worth_fen_per_1000 // 1000)
+        if prize.kind is PrizeKind.POINTS:
+            return self.points_worth_fen(prize.points)
         return prize.min_fen if least else prize.max_fen
+
+    def points_worth_fen(self, points: int) -> int:
+        """Return what points are worth in fen by the published terms, rounded up."""
+        terms = self.points_terms
+        return 0 if terms is None else -(-points * terms.worth_fen_per_1000 // 1000)
 
     def highest_worth_fen(self) -> int:
         """Return what one draw may give at most, with the stated cap of the multipliers (art. 17)."""

@@ -1,0 +1,364 @@
+"""The draw: one transaction from a scan to an award (architecture, section 3).
+
+Locks are taken in one order: the person's cluster first, the code by its primary key, the campaign's row
+shared, and the hot accounts last, in the award's own guarded UPDATE. What is left is read before the
+decision and guarded after it; when somebody else was faster, `Replay` undoes everything and the draw is
+decided again on fresh facts. The numbers it rolls stay the same: they depend on the chance alone.
+
+Twelve statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md lists
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.orm import Session
+
+from app.campaigns import queries
+from app.campaigns.book import CampaignBook, PublishedVersion
+from app.campaigns.context import Candidate, Counts, DrawContext, for_scan, gather, offers
+from app.campaigns.draw import Outcome, Refusal, Result, decide, refusal_of
+from app.campaigns.errors import (
+    CodeNotDrawable,
+    DrawCapReached,
+    DrawRefused,
+    NoCampaign,
+    NotEligible,
+    SoldOut,
+)
+from app.campaigns.facts import Behaviour, DrawFacts, choose_region
+from app.campaigns.interfaces import NoTags, PersonTags
+from app.campaigns.models import Campaign, CampaignState, Draw, Purpose
+from app.campaigns.queries import DrawView
+from app.campaigns.seed import Chance, DrawStream
+from app.campaigns.verify import DrawRecord, make_record
+from app.codes import queries as codes
+from app.codes.errors import UnknownScan
+from app.codes.operations import claim
+from app.codes.outcome import CodeFacts, ScanOutcome
+from app.codes.outcome import decide as judge_code
+from app.db.engine import Replay
+from app.identity.errors import VirtualPerson
+from app.identity.operations import lock_cluster
+from app.identity.queries import Cluster, Principal
+from app.kernel.errors import DomainError
+from app.kernel.ids import new_id
+from app.ledger.errors import InsufficientBalance
+from app.ledger.models import AccountKind
+from app.ledger.operations import AccountRef
+from app.members.errors import NotAMember, PolicyOutdated
+from app.rewards import queries as rewards
+from app.rewards.models import AwardKind
+from app.rewards.operations import NewAward, grant
+from app.rewards.queries import AwardView
+from app.risk.lists import Verdict
+from app.risk.queries import judge_found, subjects_of
+
+_MAX_REMARK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The circumstances of a draw that only the edge knows.
+
+    address is the shopper's network address; the regions are adcodes, that of the address and that of a
+    position the shopper chose to share. behaviour is how the chance is played.
+    """
+
+    address: str | None = None
+    address_region: str | None = None
+    location_region: str | None = None
+    behaviour: Behaviour = Behaviour.SCAN
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A draw and its award; `fresh` False: it was drawn before, and nothing has happened now."""
+
+    draw: DrawView
+    award: AwardView | None
+    fresh: bool
+
+
+def play(
+    session: Session,
+    *,
+    book: CampaignBook,
+    scan_id: int,
+    principal: Principal,
+    now: datetime,
+    visit: Visit = Visit(),
+    tags: PersonTags = NoTags(),  # noqa: B008 - stateless
+) -> Played:
+    """Draw for a scanned code and grant what was won (DRAW-01 to DRAW-09, DRAW-18).
+
+    A code that this person has drawn already gives the same draw again. Args: principal is who asks; `now`
+    counts as the moment of the draw. Raises VirtualPerson, UnknownScan, CodeNotDrawable, CodeAlreadyDrawn,
+    NoCampaign, NotAMember, PolicyOutdated, NotEligible, DrawCapReached, DrawRefused, SoldOut; Replay when a
+    race was lost, for `Database.transact`.
+    """
+    if principal.virtual:
+        raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
+    cluster = lock_cluster(session, person_id=principal.person_id, root_id=principal.root_id)
+    scan = for_scan(session, scan_id=scan_id, now=now)
+    if scan is None or scan.person_id not in cluster.person_ids:
+        raise UnknownScan("you have no scan with this id")
+    if scan.batch_id is None or scan.code_index is None:
+        raise CodeNotDrawable("the scan read no code of ours", outcome=str(ScanOutcome.UNKNOWN))
+    code = codes.code_facts(session, batch_id=scan.batch_id, code_index=scan.code_index)
+    outcome = judge_code(code, cluster.person_ids)
+    if outcome is ScanOutcome.DRAWN_BY_ME:
+        assert code.draw_id is not None
+        return _played_before(session, book, code.draw_id, cluster)
+    if outcome is not ScanOutcome.OK:
+        raise CodeNotDrawable("the code gives no draw now; `outcome` says why", outcome=str(outcome))
+    facts = scan.shelf.facts(code, at=now, behaviour=visit.behaviour)
+    held = offers(session, book=book, shelf=scan.shelf, facts=facts)
+    if not held:
+        raise NoCampaign("no campaign runs for this product now")
+    person = _person(session, cluster, visit, tags, now=now, code=code, held=held)
+    regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)
+    candidate, version, facts = _choose(held, facts, person, regions)
+    return _draw(
+        session,
+        candidate,
+        version,
+        facts,
+        chance=Chance(version.campaign_id, code.batch_id, code.code_index),
+        scan_id=scan_id,
+        person_id=principal.person_id,
+    )
+
+
+def _played_before(session: Session, book: CampaignBook, draw_id: int, cluster: Cluster) -> Played:
+    draw = queries.draw(session, book=book, draw_id=draw_id, person_ids=cluster.person_ids)
+    return Played(draw, rewards.award_of_draw(session, draw_id=draw_id), fresh=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Who draws: what one statement told, judged."""
+
+    context: DrawContext
+    verdict: Verdict
+    tags: frozenset[str]
+
+
+def _person(
+    session: Session,
+    cluster: Cluster,
+    visit: Visit,
+    tags: PersonTags,
+    *,
+    now: datetime,
+    code: CodeFacts,
+    held: Sequence[tuple[Candidate, PublishedVersion]],
+) -> _Person:
+    subjects = subjects_of(person_ids=cluster.person_ids, batch_id=code.batch_id, address=visit.address)
+    zone = held[0][1].rules.profile.zone
+    context = gather(
+        session,
+        person_ids=cluster.person_ids,
+        hashes=[subject.digest for subject in subjects],
+        account_ids=[account.id for _, version in held for account in _guarded(version).values()],
+        day=now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0),
+    )
+    if not context.is_member:
+        raise NotAMember("join first; only members draw")
+    if not context.consents:
+        raise PolicyOutdated("agree to the current privacy policy first")
+    asked = frozenset[str]().union(*(version.rules.tags_read for _, version in held))
+    known = frozenset(tags.tags_of(session, person_ids=cluster.person_ids)) if asked else frozenset()
+    return _Person(context, judge_found(context.entries, subjects, now), asked & known)
+
+
+def _guarded(version: PublishedVersion) -> dict[tuple[Purpose, str], AccountRef]:
+    """Return the accounts whose balances a draw by this version must know."""
+    return {
+        place: account for place, account in version.accounts.items() if account.kind is AccountKind.GUARDED
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    """The adcodes that a draw's region may come from."""
+
+    shipped: str | None
+    address: str | None
+    location: str | None
+
+
+def _choose(
+    held: Sequence[tuple[Candidate, PublishedVersion]], facts: DrawFacts, person: _Person, regions: _Regions
+) -> tuple[Candidate, PublishedVersion, DrawFacts]:
+    """Return the first campaign whose conditions this person meets, and what its draw sees."""
+    for candidate, version in held:
+        seen = _seen(facts, version, person, regions)
+        if refusal_of(seen, version.rules) is not Refusal.NOT_ELIGIBLE:
+            return candidate, version, seen
+    raise NotEligible("the conditions of the campaign are in its published rules")
+
+
+def _seen(facts: DrawFacts, version: PublishedVersion, person: _Person, regions: _Regions) -> DrawFacts:
+    context = person.context
+    counts = context.counts.get(version.campaign_id, Counts(0, 0))
+    left = {place: context.balances[account.id] for place, account in _guarded(version).items()}
+    return replace(
+        facts,
+        nth_draw=counts.draws + 1,
+        draws_today=counts.today,
+        new_customer=not context.counts,
+        tier=context.tier,
+        tags=tuple(sorted(person.tags & version.rules.tags_read)),
+        region=choose_region(
+            shipped=regions.shipped,
+            address=regions.address,
+            location=regions.location,
+            location_counts=version.rules.location_counts,
+        ),
+        level=person.verdict.level,
+        reasons=person.verdict.reasons,
+        sold_out=tuple(
+            sorted(
+                prize.key
+                for prize in version.rules.prizes
+                if prize.stock is not None and left[Purpose.STOCK, prize.key] < 1
+            )
+        ),
+        budget_left_fen=left[Purpose.BUDGET, ""],
+        pool_budgets_left_fen={
+            pool.key: left[Purpose.POOL_BUDGET, pool.key] for pool in version.rules.pools if pool.own_budget
+        },
+    )
+
+
+def _draw(
+    session: Session,
+    candidate: Candidate,
+    version: PublishedVersion,
+    facts: DrawFacts,
+    *,
+    chance: Chance,
+    scan_id: int,
+    person_id: int,
+) -> Played:
+    """Decide, then write: the code's claim, the draw, the award with the hot rows last."""
+    outcome = decide(facts, version.rules, DrawStream(version.seed, chance))
+    if outcome.refusal is not None:
+        raise _refused(outcome.refusal, facts)
+    record = make_record(
+        draw_id=new_id(),
+        version=version.version,
+        chance=chance,
+        scan_id=scan_id,
+        person_id=person_id,
+        rules=version.rules,
+        facts=facts,
+        outcome=outcome,
+    )
+    claim(
+        session,
+        batch_id=chance.batch_id,
+        code_index=chance.code_index,
+        draw_id=record.draw_id,
+        person_id=person_id,
+        now=facts.at,
+    )
+    _write(session, record, version, outcome)
+    award = None
+    if outcome.result is Result.AWARDED:
+        try:
+            award = grant(session, award=_award(candidate, version, outcome, record), now=facts.at)
+        except InsufficientBalance as lost:
+            # Somebody took the last of it since it was read: everything again, on fresh facts.
+            raise Replay from lost
+    return Played(queries.view_of(record, version.rules), award, fresh=True)
+
+
+_REFUSALS: dict[Refusal, tuple[type[DomainError], str]] = {
+    Refusal.NOT_STARTED: (NoCampaign, "the campaign has not started"),
+    Refusal.ENDED: (NoCampaign, "the campaign is over"),
+    Refusal.NOT_ELIGIBLE: (NotEligible, "the conditions of the campaign are in its published rules"),
+    Refusal.CAMPAIGN_CAP: (DrawCapReached, "the rules allow no further draw in this campaign"),
+    Refusal.DAY_CAP: (DrawCapReached, "the rules allow no further draw today; come back tomorrow"),
+    Refusal.RISK: (DrawRefused, "refused by the rules against abuse; the organiser can be asked why"),
+    Refusal.SOLD_OUT: (SoldOut, "no prize can be paid now; the code keeps its chance, try again later"),
+}
+
+
+def _refused(refusal: Refusal, facts: DrawFacts) -> DomainError:
+    kind, detail = _REFUSALS[refusal]
+    if kind is DrawRefused:
+        return DrawRefused(detail, reasons=list(facts.reasons))
+    return kind(detail, refusal=str(refusal))
+
+
+# The campaign's row is locked shared by the very statement that writes the draw: a stop waits for draws on
+# their way, and no draw follows it. A version that is not in force any more writes nothing.
+_COLUMNS = [column for column in Draw.__table__.columns if column.name != "campaign_id"]
+_INSERT = insert(Draw).from_select(
+    ["campaign_id", *[column.name for column in _COLUMNS]],
+    select(Campaign.id, *[bindparam(column.name, type_=column.type) for column in _COLUMNS])
+    .where(
+        Campaign.id == bindparam("campaign"),
+        Campaign.version == bindparam("in_force"),
+        Campaign.state == CampaignState.PUBLISHED,
+    )
+    .with_for_update(read=True),
+)
+
+
+def _write(session: Session, record: DrawRecord, version: PublishedVersion, outcome: Outcome) -> None:
+    row = {
+        "id": record.draw_id,
+        "version": record.version,
+        "scan_id": record.scan_id,
+        "batch_id": record.batch_id,
+        "code_index": record.code_index,
+        "chance": record.chance,
+        "person_id": record.person_id,
+        "result": outcome.result,
+        "pool": outcome.pool,
+        "prize": outcome.prize,
+        "amount_fen": outcome.amount_fen,
+        "points": outcome.points,
+        "worth_fen": outcome.amount_fen + version.rules.points_worth_fen(outcome.points),
+        "facts": record.facts,
+        "outcome": record.outcome,
+        "seal": record.seal(version.seed),
+        "at": record.at,
+        "campaign": version.campaign_id,
+        "in_force": version.version,
+    }
+    written = session.connection().execute(_INSERT, row, execution_options={"preserve_rowcount": True})
+    if written.rowcount != 1:
+        raise Replay
+
+
+def _award(candidate: Candidate, version: PublishedVersion, outcome: Outcome, record: DrawRecord) -> NewAward:
+    assert outcome.prize is not None
+    rules, accounts = version.rules, version.accounts
+    prize = rules.prize_by_key[outcome.prize]
+    own = next(pool.own_budget for pool in rules.pools if pool.key == outcome.pool)
+    budget = (Purpose.POOL_BUDGET, outcome.pool or "") if own else (Purpose.BUDGET, "")
+    limited, money = prize.stock is not None, prize.is_money
+    return NewAward(
+        brand_id=version.brand_id,
+        campaign_id=version.campaign_id,
+        draw_id=record.draw_id,
+        person_id=record.person_id,
+        kind=AwardKind.MONEY if money else AwardKind.POINTS,
+        name_zh=prize.name.zh,
+        name_en=prize.name.en,
+        deadline_at=record.at + timedelta(days=prize.claim_window_days),
+        amount_fen=outcome.amount_fen,
+        points=outcome.points,
+        payer_id=candidate.payer_id if money else None,
+        remark=rules.name.zh[:_MAX_REMARK] if money else "",
+        budget=accounts[budget] if money else None,
+        committed=accounts[Purpose.COMMITTED, ""] if money else None,
+        stock=accounts[Purpose.STOCK, prize.key] if limited else None,
+        awarded=accounts[Purpose.AWARDED, prize.key] if limited else None,
+    )
