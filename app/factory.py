@@ -12,6 +12,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from app.campaigns.book import CampaignBook
 from app.codes.book import CodeBook
 from app.codes.format import CodeKeys
 from app.codes.links import CodeLink
@@ -47,6 +48,7 @@ class Container:
     keyring: KeyRing
     public_ids: PublicIds
     code_book: CodeBook
+    campaign_book: CampaignBook
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     transfers: TransferGateway
@@ -91,6 +93,7 @@ def build_container(
         keyring=keyring,
         public_ids=PublicIds(keyring.derive("public-ids")),
         code_book=CodeBook(CodeKeys(settings.code_key), CodeLink(settings.link_prefix)),
+        campaign_book=CampaignBook(),
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(WeChatApi(settings.wechat_api_url), TokenProvider(db)),
         transfers=transfers,

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from app.campaigns import operations as campaigns
 from app.factory import Container
 from app.identity import operations as identity
 from app.outbox import operations as outbox
@@ -61,6 +62,12 @@ def lapse(container: Container) -> int:
     return container.db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH))
 
 
+def end_campaigns(container: Container) -> int:
+    """End campaigns whose period is over; their seeds are public from then on."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: campaigns.end_due(session, now=now))
+
+
 def end_sessions(container: Container) -> int:
     """Remove logins that ended a while ago."""
     before = container.clock.now() - KEEP_SESSIONS
@@ -73,6 +80,7 @@ JOBS = (
     Job("drain", 1.0, drain),
     Job("poll", 10.0, poll),
     Job("lapse", 60.0, lapse),
+    Job("end_campaigns", 60.0, end_campaigns),
     Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),
 )
