@@ -212,7 +212,7 @@ def _statement() -> Any:
         .where(Draw.person_id.in_(_PERSONS))
         .group_by(Draw.campaign_id)
         .union_all(
-            select(*_part(_MEMBER, id=member.c.id, count1=member.c[-1], tier=member.c.tier)),
+            select(*_part(_MEMBER, id=member.c.id, count1=list(member.c)[-1], tier=member.c.tier)),
             *listed,
             select(*_part(_BALANCES, id=Account.id, count1=Account.balance)).where(
                 Account.id.in_(bindparam("accounts", expanding=True))

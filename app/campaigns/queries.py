@@ -225,10 +225,17 @@ def offer(session: Session, *, book: CampaignBook, code: CodeFacts, now: datetim
     )
 
 
-def phone_policy(session: Session, *, book: CampaignBook, campaign_id: int) -> PhonePolicy:
-    """Return when a campaign asks for the phone number (contract 13.2); raise UnknownCampaign."""
-    view = campaign(session, campaign_id=campaign_id)
-    return book.version(session, campaign_id=campaign_id, version=view.version).rules.phone_policy
+def phone_at_collection(session: Session, *, campaign_id: int) -> bool:
+    """Tell whether the rules in force ask for a phone number when a prize is collected (contract 13.2)."""
+    wanted = (
+        select(CampaignVersion.rules["phone_policy"].as_string())
+        .join(
+            Campaign,
+            (Campaign.id == CampaignVersion.campaign_id) & (Campaign.version == CampaignVersion.version),
+        )
+        .where(Campaign.id == campaign_id)
+    )
+    return session.connection().execute(wanted).scalar() == PhonePolicy.AT_COLLECTION
 
 
 _RECORD = (
