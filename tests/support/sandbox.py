@@ -89,9 +89,11 @@ class SandboxProcess:
         limits: bool = False,
         callback_speed: float = 100.0,
         transfer_seconds: float = 0.0,
+        log_level: str = "WARNING",
     ) -> None:
         self._arguments = [
             *("--port", str(port)),
+            *("--log-level", log_level),
             *("--product-url", product_url),
             *("--callback-speed", str(callback_speed)),
             *("--transfer-seconds", str(transfer_seconds)),
@@ -107,7 +109,7 @@ class SandboxProcess:
     def start(self) -> Self:
         """Starts the process and waits until it listens. Raises RuntimeError when it does not come up."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--log-level", "WARNING", *self._arguments],
+            [sys.executable, "-m", "sandbox", *self._arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,121 @@
+// The other three pages of the mini-program: my awards, my points, my member code.
+
+import { state } from "./state.js";
+import { button, element, yuan } from "./view.js";
+import { prizeText, takeUp } from "./walk.js";
+import { product } from "./wire.js";
+import { word } from "./words.js";
+
+const API = "/miniprogram/v1";
+const LOADERS = { awards: loadAwards, points: loadPoints, code: loadCode };
+// What each page has loaded, for which session.
+const loaded = {};
+
+export function drawTab(tab, openTab) {
+  if (!state.token) return [message(word("login_first"))];
+  const entry = loaded[tab];
+  if (!entry || entry.token !== state.token) {
+    loaded[tab] = { token: state.token, nodes: () => [message(word("waiting"))] };
+    load(tab, openTab);
+  }
+  const refresh = button(word("refresh"), () => {
+    loaded[tab] = null;
+    openTab(tab);
+  }, { kind: "quiet" });
+  return [...loaded[tab].nodes(), element("div", { className: "row end" }, refresh)];
+}
+
+async function load(tab, openTab) {
+  const token = state.token;
+  try {
+    const nodes = await LOADERS[tab](openTab);
+    loaded[tab] = { token, nodes };
+  } catch (error) {
+    loaded[tab] = { token, nodes: () => [failure(error)] };
+  }
+  if (state.tab === tab) openTab(tab);
+}
+
+function message(text) {
+  return element("section", { className: "card" }, element("p", { className: "hint", text }));
+}
+
+function failure(error) {
+  return element(
+    "section",
+    { className: "card" },
+    element("p", { className: "outcome bad", role: "alert" }, element("code", { text: error.code ?? "error" }), ` ${error.message}`),
+  );
+}
+
+function itemsOf(answer, name) {
+  const items = answer[name] ?? answer.items ?? [];
+  return Array.isArray(items) ? items : [];
+}
+
+async function loadAwards(openTab) {
+  const awards = itemsOf(await product("GET", `${API}/awards?limit=20`, { token: state.token }), "awards");
+  return () => (awards.length ? awards.map((award) => awardCard(award, openTab)) : [message(word("no_awards"))]);
+}
+
+function awardCard(award, openTab) {
+  const prize = award.prize ?? award;
+  const collectible = ["collectible", "locked"].includes(award.state) && prize.kind === "money";
+  return element(
+    "section",
+    { className: "card award" },
+    element("strong", { text: prizeText(prize) || (prize.amount_fen ? yuan(prize.amount_fen) : award.id) }),
+    element("span", { className: `state ${award.state}`, text: word(`state_${award.state}`) }),
+    award.deadline_at ? element("small", { text: `${word("deadline")} ${new Date(award.deadline_at).toLocaleString()}` }) : null,
+    collectible
+      ? button(word("act_collect"), () => {
+          takeUp(award);
+          loaded.awards = null;
+          openTab("walk");
+        })
+      : null,
+  );
+}
+
+async function loadPoints() {
+  const [summary, answer] = await Promise.all([
+    product("GET", `${API}/points`, { token: state.token }),
+    product("GET", `${API}/points/entries?limit=20`, { token: state.token }),
+  ]);
+  const entries = itemsOf(answer, "entries");
+  return () => [
+    element(
+      "section",
+      { className: "card points" },
+      element("span", { text: word("balance") }),
+      element("b", { text: String(summary.balance ?? summary.points ?? 0) }),
+    ),
+    ...(entries.length ? entries.map(entryCard) : [message(word("no_points"))]),
+  ];
+}
+
+function entryCard(entry) {
+  const amount = entry.points ?? entry.amount ?? 0;
+  return element(
+    "section",
+    { className: "card entry" },
+    element("span", { text: entry.reason ?? entry.kind ?? "" }),
+    element("b", { text: amount > 0 ? `+${amount}` : String(amount) }),
+    element("small", { text: entry.at ? new Date(entry.at).toLocaleString() : "" }),
+  );
+}
+
+async function loadCode() {
+  const answer = await product("GET", `${API}/me/code`, { token: state.token });
+  const text = answer.code ?? answer.text ?? "";
+  return () => [
+    element(
+      "section",
+      { className: "card member-code" },
+      // As an image the SVG can show something but not run anything.
+      answer.svg ? element("img", { alt: word("tab_code"), src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(answer.svg)}` }) : null,
+      element("code", { text }),
+      element("p", { className: "hint", text: word("member_code_hint") }),
+    ),
+  ];
+}
