@@ -68,6 +68,7 @@ class PrizeWorld:
     db: Database
     clock: ManualClock
     pay: ScriptedPay
+    registry: Registry
     drainer: Drainer
     brand_id: int
     app_id: int
@@ -134,6 +135,7 @@ class PrizeWorld:
             db=db,
             clock=clock,
             pay=pay,
+            registry=registry,
             drainer=Drainer(db, registry, clock, worker="w1"),
             **db.transact(set_up),
         )
