@@ -3,6 +3,7 @@
 import click
 
 from app.cli.alerts import alerts
+from app.cli.campaigns import campaigns, draws
 from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
@@ -31,8 +32,10 @@ _GROUPS = (
     awards,
     batches,
     brands,
+    campaigns,
     db,
     doctor,
+    draws,
     keys,
     lists,
     outbox,

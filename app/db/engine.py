@@ -74,6 +74,8 @@ class Database:
             try:
                 yield session
             finally:
+                # What was read stays readable; a rollback would empty the objects.
+                session.expunge_all()
                 session.rollback()
 
     @contextmanager

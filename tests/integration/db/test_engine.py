@@ -80,6 +80,13 @@ def test_reading_writes_nothing(any_db: Database) -> None:
         assert session.execute(select(Alert.id)).first() is None
 
 
+def test_what_was_read_stays_readable(any_db: Database) -> None:
+    any_db.transact(lambda session: session.execute(insert(Alert), [_alert("a")]))
+    with any_db.read() as session:
+        found = session.execute(select(Alert)).scalar_one()
+    assert found.subject == "a"
+
+
 def test_a_deadlock_is_played_again(clean_db: Database) -> None:
     for subject in ("a", "b"):
         clean_db.transact(lambda session, subject=subject: session.execute(insert(Alert), [_alert(subject)]))

@@ -1,0 +1,365 @@
+"""`saoma campaigns` and `saoma draws`: from the rules file to the verified draw."""
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from app.campaigns import funding, operations, queries
+from app.campaigns.errors import (
+    DisclosureIncomplete,
+    PromiseNotBacked,
+    RulesInvalid,
+    RulesRefused,
+)
+from app.cli.context import Cli, json_option, pass_cli, show
+from app.cli.places import brand_id
+from app.kernel.fen import format_yuan, parse_yuan
+from app.payouts.queries import payer_of
+
+_VERIFIED_AT_ONCE = 500
+_WITH_FAULTS = (RulesInvalid, RulesRefused, DisclosureIncomplete, PromiseNotBacked)
+
+
+@click.group()
+def campaigns() -> None:
+    """Make, fund, publish, change, stop and end campaigns.
+
+    A campaign is named BRAND/KEY. What a change may do once it runs, and when a second operator must
+    approve it (SAOMA_OPERATOR names who you are), is told in docs/campaigns.md.
+
+    \b
+    Examples:
+      saoma campaigns create tea-house/june --payer 1900000001
+      saoma campaigns save tea-house/june rules.json
+      saoma campaigns fund tea-house/june 20000 --reference PO-2026-17
+      saoma campaigns stock tea-house/june big 100 --reference PO-2026-18
+      saoma campaigns publish tea-house/june
+      saoma campaigns show tea-house/june
+      saoma campaigns change tea-house/june --reason "price of the prize"
+      saoma campaigns approve tea-house/june SHA256
+      saoma campaigns stop tea-house/june --reason "pack stolen"
+    """
+
+
+def _find(session: Session, name: str) -> int:
+    slug, _, key = name.partition("/")
+    owner = brand_id(session, slug)
+    assert owner is not None
+    return queries.campaign_by_key(session, brand_id=owner, key=key).id
+
+
+def _act(cli: Cli, name: str, work: Callable[[Session, int], Any]) -> Any:
+    """Run `work` on the campaign `name`; print every fault of a refusal before the line that ends it."""
+    try:
+        return cli.write(lambda session: work(session, _find(session, name)))
+    except _WITH_FAULTS as error:
+        faults: Any = error.extra.get("errors", [])
+        for fault in faults:
+            click.echo("  " + "  ".join(str(part) for part in fault.values()), err=True)
+        raise
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--payer", help="Merchant number that pays money prizes.")
+@pass_cli
+def create(cli: Cli, /, *, name: str, payer: str | None) -> None:
+    """Create the empty campaign NAME (BRAND/KEY)."""
+    now, actor = cli.container.clock.now(), cli.actor
+    slug, _, key = name.partition("/")
+
+    def work(session: Session) -> int:
+        owner = brand_id(session, slug)
+        assert owner is not None
+        paying = payer_of(session, payer).id if payer else None
+        return operations.create(session, brand_id=owner, key=key, payer_id=paying, now=now, actor=actor)
+
+    cli.write(work)
+    click.echo(f"campaign {name} created; save its rules next")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_cli
+def save(cli: Cli, /, *, name: str, file: Path) -> None:
+    """Save the rules in FILE (JSON) as the next version; nothing changes for shoppers yet."""
+    now, actor = cli.container.clock.now(), cli.actor
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise click.ClickException(f"{file.name} is not JSON: {error}") from None
+    saved = _act(
+        cli,
+        name,
+        lambda session, campaign: operations.save_version(
+            session, campaign_id=campaign, document=document, now=now, actor=actor
+        ),
+    )
+    click.echo(f"version {saved.version} saved, sha256 {saved.sha256}")
+    for fault in saved.missing:
+        click.echo(f"  missing before it can be published: {fault.path}: {fault.detail}")
+    for change in saved.changed:
+        side = "for" if change.favours_shoppers else "against"
+        click.echo(f"  changes {change.path}: {side} shoppers")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.argument("yuan")
+@click.option("--reference", required=True, help="Purchase order or the like; used once.")
+@pass_cli
+def fund(cli: Cli, /, *, name: str, yuan: str, reference: str) -> None:
+    """Add YUAN to the budget."""
+    now, actor = cli.container.clock.now(), cli.actor
+    try:
+        amount_fen = parse_yuan(yuan)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    _act(
+        cli,
+        name,
+        lambda session, campaign: funding.fund(
+            session, campaign_id=campaign, amount_fen=amount_fen, reference=reference, now=now, actor=actor
+        ),
+    )
+    click.echo(f"{format_yuan(amount_fen)} yuan added")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.argument("prize")
+@click.argument("pieces", type=click.IntRange(1))
+@click.option("--reference", required=True, help="Purchase order or the like; used once.")
+@click.option("--out", "outwards", is_flag=True, help="Take pieces out instead.")
+@pass_cli
+def stock(cli: Cli, /, *, name: str, prize: str, pieces: int, reference: str, outwards: bool) -> None:
+    """Add PIECES of a limited PRIZE."""
+    now, actor = cli.container.clock.now(), cli.actor
+    move = funding.stock_out if outwards else funding.stock_in
+    _act(
+        cli,
+        name,
+        lambda session, campaign: move(
+            session,
+            campaign_id=campaign,
+            prize=prize,
+            pieces=pieces,
+            reference=reference,
+            now=now,
+            actor=actor,
+        ),
+    )
+    click.echo(f"{pieces:,} {'taken out' if outwards else 'added'}")
+
+
+@campaigns.command()
+@click.argument("name")
+@pass_cli
+def publish(cli: Cli, /, *, name: str) -> None:
+    """Publish the saved rules for the first time: frozen, hashed, with a seed that is committed to."""
+    now, actor = cli.container.clock.now(), cli.actor
+    done = _act(
+        cli,
+        name,
+        lambda session, campaign: operations.publish(
+            session, campaign_id=campaign, now=now, actor=actor, random_bytes=secrets.token_bytes
+        ),
+    )
+    click.echo(f"version {done.version} published, sha256 {done.sha256}")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--reason", help="Why; needed where the change does not favour shoppers.")
+@pass_cli
+def change(cli: Cli, /, *, name: str, reason: str | None) -> None:
+    """Publish the saved version of a running campaign, or propose it to a second operator."""
+    now, actor = cli.container.clock.now(), cli.actor
+    done = _act(
+        cli,
+        name,
+        lambda session, campaign: operations.change(
+            session, campaign_id=campaign, now=now, actor=actor, reason=reason
+        ),
+    )
+    if done.published:
+        click.echo(f"version {done.version} is in force")
+    else:
+        click.echo(f"proposed; another operator approves it: saoma campaigns approve {name} {done.sha256}")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.argument("sha256")
+@pass_cli
+def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
+    """Approve the proposed change whose rules have SHA256, as another operator than its proposer."""
+    now, actor = cli.container.clock.now(), cli.actor
+    done = _act(
+        cli,
+        name,
+        lambda session, campaign: operations.approve(
+            session, campaign_id=campaign, rules_sha256=sha256, now=now, actor=actor
+        ),
+    )
+    click.echo(f"version {done.version} is in force")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def stop(cli: Cli, /, *, name: str, reason: str) -> None:
+    """Stop a campaign at once: the emergency act. What was won stays won."""
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: operations.stop(
+            session, campaign_id=campaign, reason=reason, now=now, actor=actor
+        ),
+    )
+    click.echo("stopped")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def resume(cli: Cli, /, *, name: str, reason: str) -> None:
+    """Let a stopped campaign go on."""
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: operations.resume(
+            session, campaign_id=campaign, reason=reason, now=now, actor=actor
+        ),
+    )
+    click.echo("running")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--reason", help="Why; needed before the published end.")
+@pass_cli
+def end(cli: Cli, /, *, name: str, reason: str | None) -> None:
+    """End a campaign for good; its seed is public from now on."""
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: operations.end(
+            session, campaign_id=campaign, now=now, actor=actor, reason=reason
+        ),
+    )
+    click.echo("ended; the seed is published")
+
+
+@campaigns.command("list")
+@json_option
+@pass_cli
+def list_campaigns(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the newest campaigns."""
+    rows = [
+        {
+            "campaign": cli.public("ca", view.id),
+            "key": view.key,
+            "state": view.state.value,
+            "version": view.version,
+            "starts_at": view.starts_at.isoformat(timespec="minutes") if view.starts_at else None,
+            "ends_at": view.ends_at.isoformat(timespec="minutes") if view.ends_at else None,
+        }
+        for view in cli.read(queries.campaigns)
+    ]
+    show(rows, as_json=as_json)
+
+
+@campaigns.command("show")
+@click.argument("name")
+@json_option
+@pass_cli
+def show_campaign(cli: Cli, /, *, name: str, as_json: bool) -> None:
+    """Show what is left of budget and stock."""
+    rows = [
+        {"what": left.purpose.value, "of": left.key, "left": left.amount}
+        for left in cli.read(lambda session: queries.left(session, campaign_id=_find(session, name)))
+    ]
+    show(rows, as_json=as_json)
+
+
+@campaigns.command()
+@click.argument("name")
+@json_option
+@pass_cli
+def history(cli: Cli, /, *, name: str, as_json: bool) -> None:
+    """Show who did what and why, the newest first."""
+    rows = [
+        {
+            "at": event.at.isoformat(timespec="seconds"),
+            "by": event.by,
+            "action": event.action.value,
+            "version": event.version,
+            "reason": event.reason,
+        }
+        for event in cli.read(lambda session: queries.history(session, campaign_id=_find(session, name)))
+    ]
+    show(rows, as_json=as_json)
+
+
+@click.group()
+def draws() -> None:
+    """Verify draws against the published rules and the committed seed.
+
+    \b
+    Examples:
+      saoma draws verify dr_3x7…
+      saoma draws verify --campaign tea-house/june
+    """
+
+
+@draws.command()
+@click.argument("draw", required=False)
+@click.option("--campaign", help="Verify every draw of this campaign (BRAND/KEY).")
+@pass_cli
+def verify(cli: Cli, /, *, draw: str | None, campaign: str | None) -> None:
+    """Decide again what was drawn, from its record, and compare. Exit code 2 when anything differs."""
+    if (draw is None) == (campaign is None):
+        raise click.ClickException("name one draw, or --campaign")
+    checked = wrong = 0
+    for result in _verifications(cli, draw, campaign):
+        checked += 1
+        for mismatch in result.mismatches:
+            wrong += 1
+            click.echo(
+                f"{cli.public('dr', result.draw_id)} {mismatch.field}:"
+                f" should be {mismatch.expected}, is {mismatch.found}"
+            )
+    click.echo(f"{checked:,} draws checked, {wrong} differences")
+    if wrong:
+        raise click.ClickException("the record does not agree with what was promised")
+
+
+def _verifications(cli: Cli, draw: str | None, campaign: str | None) -> Any:
+    if draw is not None:
+        number = cli.id("dr", draw)
+        yield cli.read(lambda session: queries.verify_draw(session, draw_id=number))
+        return
+    found = cli.read(lambda session: _find(session, campaign or ""))
+    after: int | None = None
+    while True:
+        page = cli.read(
+            lambda session, after=after: queries.verify_draws(  # type: ignore[misc]
+                session, campaign_id=found, after=after, limit=_VERIFIED_AT_ONCE
+            )
+        )
+        yield from page
+        if len(page) < _VERIFIED_AT_ONCE:
+            return
+        after = page[-1].draw_id
