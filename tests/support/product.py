@@ -8,6 +8,7 @@ from pathlib import Path
 from app.config import load_settings
 from app.factory import Container, build_container
 from app.kernel.clock import Clock
+from app.payouts.interfaces import TransferGateway
 
 # Port 9 discards: nothing answers there, and a test that reaches for a platform finds out.
 _NOBODY = "http://127.0.0.1:9"
@@ -15,7 +16,12 @@ _NOBODY = "http://127.0.0.1:9"
 
 @contextmanager
 def product(
-    database_url: str, data: Path, *, clock: Clock | None = None, **environment: str
+    database_url: str,
+    data: Path,
+    *,
+    clock: Clock | None = None,
+    transfers: TransferGateway | None = None,
+    **environment: str,
 ) -> Iterator[Container]:
     """Yield a container on the migrated database at `database_url`; close it at the end."""
     settings = load_settings(
@@ -31,7 +37,7 @@ def product(
             **environment,
         }
     )
-    container = build_container(settings, clock=clock)
+    container = build_container(settings, clock=clock, transfers=transfers)
     try:
         yield container
     finally:

@@ -1,0 +1,59 @@
+"""The place where processes are killed: a brand with a real payer, people who collect, the auditors."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.db.engine import Database
+from app.kernel.clock import ManualClock
+from tests.crash.town import Town
+from tests.support.nursery import Nursery
+from tests.support.product import product
+from tests.support.sandbox import MerchantAccount, SandboxProcess
+
+APPID = "wx1111111111111111"
+
+
+@pytest.fixture(scope="session")
+def kills() -> int:
+    """How often each boundary kills; 5, or SAOMA_CRASH_KILLS."""
+    return int(os.environ.get("SAOMA_CRASH_KILLS", "5"))
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as process:
+        process.create_app(APPID, "secret")
+        yield process
+
+
+@pytest.fixture(scope="session")
+def merchant(sandbox: SandboxProcess) -> MerchantAccount:
+    return sandbox.create_merchant("1900000009", appids=[APPID], balance_fen=10_000_000)
+
+
+@pytest.fixture
+def town(
+    *,
+    clean_db: Database,
+    mariadb_url: str,
+    clock: ManualClock,
+    tmp_path: Path,
+    nursery: Nursery,
+    sandbox: SandboxProcess,
+    merchant: MerchantAccount,
+) -> Iterator[Town]:
+    with (
+        product(mariadb_url, tmp_path, clock=clock, SAOMA_PAY_API_URL=sandbox.base_url) as container,
+        Town.build(container, clock, nursery=nursery, sandbox=sandbox, merchant=merchant) as town,
+    ):
+        yield town
+    sandbox.clear_faults()
