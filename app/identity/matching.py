@@ -4,13 +4,13 @@ A record (a login, an order, a phone shown) carries identifiers. Each is unknown
 ones that are trusted enough join their owner's cluster with the record's person; where a rule forbids it a
 conflict is opened and everybody stays who they were: nobody is dropped, no identifier is lost.
 
-Two records may race for one new identifier. Its unique key lets one insert win; the other one starts over
-and now finds an owner. Clusters are locked before they are judged, and what was read before is read again
-under the lock.
+Two records may race for one new identifier. Its unique key lets one insert win; the other one is played
+again whole (`Replay`) and finds an owner. Clusters are locked before they are judged, and what was read
+before is read again under the lock.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
@@ -94,7 +94,6 @@ class Settled:
     created: bool = False
     merged: bool = False
     conflict_id: int | None = None
-    identifiers: dict[Key, int] = field(default_factory=dict)
 
 
 def find(session: Session, claims: Sequence[Claimed]) -> dict[Key, Known]:
@@ -144,9 +143,7 @@ class Record:
         self._now = now
         self._actor = actor
         self._person_id = person_id
-        self._created = False
         self._conflict_id: int | None = None
-        self._inserted: dict[Key, int] = {}
 
     def settle(self) -> Settled:
         """Attach what is new, merge or ask about what is known; return what came of it.
@@ -158,21 +155,21 @@ class Record:
             known = find(self._session, self._claims)
             roots = clusters.lock_roots(self._session, self._concerned(known))
             again = find(self._session, self._claims)
-            if _owners(known) != _owners(again):
-                continue
-            if self._person_id is None:
-                self._person_id = self._choose(again, roots)
-            if self._person_id is None:
-                self._person_id = create_person(self._session, now=self._now)
-                self._created = True
-            roots.setdefault(self._person_id, self._person_id)
-            self._attach_new(again, roots, self._person_id)
-            settled = Settled(self._person_id, roots[self._person_id], self._created)
-            settled.identifiers.update(self._inserted)
-            self._follow_known(again, roots, settled)
-            settled.conflict_id = self._conflict_id
-            return settled
+            if _owners(known) == _owners(again):
+                return self._settle_locked(again, roots)
         raise Replay("rivals kept getting in between")
+
+    def _settle_locked(self, known: Mapping[Key, Known], roots: dict[int, int]) -> Settled:
+        person_id = self._person_id or self._choose(known, roots)
+        created = person_id is None
+        if person_id is None:
+            person_id = create_person(self._session, now=self._now)
+            roots[person_id] = person_id
+        self._attach_new(known, roots[person_id], person_id)
+        settled = Settled(person_id, roots[person_id], created)
+        self._follow_known(known, roots, settled)
+        settled.conflict_id = self._conflict_id
+        return settled
 
     def _concerned(self, known: Mapping[Key, Known]) -> set[int]:
         persons = {it.person_id for it in known.values() if self._may_join(it)}
@@ -198,21 +195,20 @@ class Record:
                     return it.person_id
         return None
 
-    def _attach_new(self, known: Mapping[Key, Known], roots: Mapping[int, int], person_id: int) -> None:
-        own = dict(holdings(self._session, {roots[person_id]}).get(roots[person_id], {}))
+    def _attach_new(self, known: Mapping[Key, Known], root: int, person_id: int) -> None:
+        own = dict(holdings(self._session, {root}).get(root, {}))
         for claim in self._claims:
             key = key_of(claim)
             if key in known:
                 continue
             slot = key[:2]
             if self._rules.room(own, slot):
-                identifier_id = self._insert(claim, key, person_id, IdentifierState.ACTIVE)
+                self._insert(claim, key, person_id, IdentifierState.ACTIVE)
                 own[slot] = own.get(slot, frozenset()) | {key[2]}
             elif self._rules[claim.kind].per_person == 1:
-                identifier_id = self._insert_stranger(claim, key, person_id)
+                self._insert_stranger(claim, key, person_id)
             else:
-                identifier_id = self._insert(claim, key, person_id, IdentifierState.DEMOTED)
-            self._inserted[key] = identifier_id
+                self._insert(claim, key, person_id, IdentifierState.DEMOTED)
 
     def _insert(self, claim: Claimed, key: Key, person_id: int, state: IdentifierState) -> int:
         identifier_id = new_id()
@@ -246,7 +242,7 @@ class Record:
         )
         return identifier_id
 
-    def _insert_stranger(self, claim: Claimed, key: Key, claimant: int) -> int:
+    def _insert_stranger(self, claim: Claimed, key: Key, claimant: int) -> None:
         # The person has another value of a kind that everybody has only one of. Whoever this value belongs
         # to is kept as somebody else, and an operator is asked.
         stranger = create_person(self._session, now=self._now)
@@ -254,15 +250,12 @@ class Record:
         self._see(identifier_id, claimant)
         objection = Objection(ConflictReason.UNIQUE_DISAGREES, claim.kind)
         self._ask(objection, identifier_id, owner=stranger, claimant=claimant)
-        return identifier_id
 
     def _follow_known(self, known: Mapping[Key, Known], roots: dict[int, int], settled: Settled) -> None:
         for claim in self._claims:
-            key = key_of(claim)
-            it = known.get(key)
-            if it is None or key in self._inserted:
+            it = known.get(key_of(claim))
+            if it is None:
                 continue
-            settled.identifiers[key] = it.id
             shown_anew = self._see(it.id, settled.person_id)
             trusted = self._may_join(it) and not (shown_anew and self._overused(it))
             if trusted and roots[settled.person_id] != roots[it.person_id]:

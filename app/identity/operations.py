@@ -468,8 +468,11 @@ def _match_login(
         actor=_WECHAT,
         person_id=by_openid.person_id if by_openid else None,
     )
-    settled = record.settle()
-    return settled, settled.identifiers[matching.key_of(named)]
+    record.settle()
+    # Whoever has the openid is logged in, be it a stranger whom a disagreeing unionid made of them.
+    mine = matching.find(session, [named])[matching.key_of(named)]
+    before = {it.person_id for it in known.values()}
+    return matching.Settled(mine.person_id, mine.root, created=mine.person_id not in before), mine.id
 
 
 def _merge_locked(
