@@ -1,0 +1,182 @@
+"""Merging and taking back, in any order: only pointers change, and they come back exactly (ID-04)."""
+
+from itertools import permutations
+
+import pytest
+from sqlalchemy import select
+
+from app.identity import operations as identity
+from app.identity import queries
+from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, UnknownMerge
+from app.identity.models import Identifier, MergeMove, Person
+from tests.factories.people import People, card, phone
+
+
+def _pointers(people: People) -> dict[int, int]:
+    return dict(people.session.execute(select(Person.id, Person.one_id)).all())
+
+
+def _owners(people: People) -> dict[int, int]:
+    return dict(people.session.execute(select(Identifier.id, Identifier.person_id)).all())
+
+
+def _strangers(people: People, count: int) -> list[int]:
+    return [people.recognise(card(f"c-{number}")).person_id for number in range(count)]
+
+
+def test_a_merge_changes_one_pointer_and_nothing_else(people: People) -> None:
+    a, b, c = _strangers(people, 3)
+    owners = _owners(people)
+    merge_id = people.merge(b, a)
+
+    assert _pointers(people) == {a: a, b: a, c: c}
+    assert _owners(people) == owners
+    moves = people.session.execute(select(MergeMove.person_id, MergeMove.previous_one_id)).all()
+    assert [tuple(move) for move in moves] == [(b, b)]
+    (view,) = queries.merges(people.session, person_ids=[a, b])
+    assert (view.id, view.person_a, view.person_b, view.undone_at) == (merge_id, a, b, None)
+
+
+def test_the_oldest_person_is_the_root_whoever_merges_whom(people: People) -> None:
+    a, b, c = _strangers(people, 3)
+    people.merge(c, b)
+    assert people.cluster(c).root_id == b
+    people.merge(a, c)
+    assert _pointers(people) == {a: a, b: a, c: a}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize(
+    "pairs", [[(0, 1), (2, 0), (3, 1)], [(3, 2), (2, 1), (1, 0)], [(0, 1), (2, 3), (1, 3)]]
+)
+def test_taking_back_restores_the_pointers_in_any_order(
+    people: People, pairs: list[tuple[int, int]], order: tuple[int, ...]
+) -> None:
+    persons = _strangers(people, 4)
+    merges = [people.merge(persons[one], persons[other]) for one, other in pairs]
+    assert people.one(*persons)
+
+    left = dict(enumerate(pairs))
+    for number in order:
+        people.unmerge(merges[number])
+        del left[number]
+        assert _pointers(people) == _expected(persons, list(left.values()))
+    assert _pointers(people) == {person: person for person in persons}
+
+
+def _expected(persons: list[int], links: list[tuple[int, int]]) -> dict[int, int]:
+    root = {person: person for person in persons}
+    for one, other in links:
+        old, new = sorted((root[persons[one]], root[persons[other]]), reverse=True)
+        root = {person: new if held == old else held for person, held in root.items()}
+    return root
+
+
+def test_a_later_guest_goes_with_whom_the_evidence_names(people: People) -> None:
+    # a and b are merged by hand, then c joins b by a card: taking back a-b must leave c with b.
+    a, b, c = _strangers(people, 3)
+    by_hand = people.merge(a, b)
+    people.attach(b, card("shared"))
+    assert people.attach(c, card("shared")).merged
+
+    roots = people.unmerge(by_hand)
+
+    assert roots == (a, b)
+    assert _pointers(people) == {a: a, b: b, c: b}
+
+
+def test_a_merge_is_taken_back_once(people: People) -> None:
+    a, b = _strangers(people, 2)
+    merge_id = people.merge(a, b)
+    people.unmerge(merge_id)
+    with pytest.raises(AlreadyUnmerged):
+        people.unmerge(merge_id)
+    with pytest.raises(UnknownMerge):
+        people.unmerge(5)
+    undone = queries.merges(people.session, person_ids=[a], undone=True)
+    assert [view.undone_at is not None for view in undone] == [True]
+    assert queries.merges(people.session, person_ids=[a]) == []
+
+
+def test_after_taking_back_no_record_and_no_batch_merges_again(people: People) -> None:
+    a = people.recognise(phone(1)).person_id
+    b = people.login("o-1").person_id
+    people.attach(b, phone(1))
+    people.unmerge(people.last_merge(a))
+
+    again = people.attach(b, phone(1))
+    assert (again.merged, again.conflict_id) == (False, None)
+    assert people.reconcile() == 0
+    assert not people.one(a, b)
+
+    with pytest.raises(MergeRefused) as refused:
+        people.merge(a, b)
+    assert refused.value.extra["reason"] == "kept_apart"
+
+
+def test_new_evidence_after_taking_back_is_a_new_question(people: People) -> None:
+    a = people.recognise(phone(1)).person_id
+    b = people.login("o-1").person_id
+    people.attach(b, phone(1))
+    people.unmerge(people.last_merge(a))
+    people.attach(a, card("c-9"))
+
+    asked = people.attach(b, card("c-9"))
+
+    assert not asked.merged
+    assert asked.conflict_id is not None
+
+
+def test_keeping_apart_holds_through_third_persons(people: People) -> None:
+    a = people.recognise(phone(1)).person_id
+    b = people.login("o-1").person_id
+    people.attach(b, phone(1))
+    people.unmerge(people.last_merge(a))
+    c = people.recognise(phone(2)).person_id
+    people.attach(a, phone(2))
+    assert people.one(a, c)
+
+    assert not people.attach(b, phone(2)).merged
+    assert not people.one(b, c)
+
+
+def test_an_operator_can_force_what_was_kept_apart_and_take_it_back(people: People) -> None:
+    a, b = _strangers(people, 2)
+    people.unmerge(people.merge(a, b))
+    forced = people.merge(a, b, force=True)
+    assert people.one(a, b)
+    people.unmerge(forced)
+    assert not people.one(a, b)
+    with pytest.raises(MergeRefused):
+        people.merge(a, b)
+
+
+def test_the_rules_hold_for_operators_too_unless_they_force(people: People) -> None:
+    a, b = people.login("o-1").person_id, people.login("o-2").person_id
+    with pytest.raises(MergeRefused) as refused:
+        people.merge(a, b)
+    assert refused.value.extra == {"reason": "unique_disagrees", "kind": "openid"}
+
+    people.later(minutes=1)
+    people.login("o-2")
+    people.merge(a, b, force=True)
+
+    latest = queries.openid(people.session, person_ids=[a, b], app_id=people.app_id)
+    assert latest == "o-2"
+
+
+def test_who_is_one_already_cannot_be_merged(people: People) -> None:
+    a, b = _strangers(people, 2)
+    people.merge(a, b)
+    with pytest.raises(AlreadyMerged):
+        people.merge(b, a, force=True)
+    with pytest.raises(AlreadyMerged):
+        people.merge(a, a)
+
+
+def test_a_locked_cluster_is_the_whole_cluster_with_a_good_or_a_stale_hint(people: People) -> None:
+    a, b, c = _strangers(people, 3)
+    people.merge(a, b)
+    whole = queries.Cluster(a, (a, b))
+    for hint in (None, a, b, c):
+        assert identity.lock_cluster(people.session, person_id=b, root_id=hint) == whole
