@@ -1,7 +1,7 @@
 // The other three pages of the mini-program: my awards, my points, my member code.
 
 import { state } from "./state.js";
-import { button, element, yuan } from "./view.js";
+import { button, element } from "./view.js";
 import { prizeText, takeUp } from "./walk.js";
 import { product } from "./wire.js";
 import { word } from "./words.js";
@@ -48,23 +48,21 @@ function failure(error) {
   );
 }
 
-function itemsOf(answer, name) {
-  const items = answer[name] ?? answer.items ?? [];
-  return Array.isArray(items) ? items : [];
+function itemsOf(answer) {
+  return Array.isArray(answer.items) ? answer.items : [];
 }
 
 async function loadAwards(openTab) {
-  const awards = itemsOf(await product("GET", `${API}/awards?limit=20`, { token: state.token }), "awards");
+  const awards = itemsOf(await product("GET", `${API}/awards?limit=20`, { token: state.token }));
   return () => (awards.length ? awards.map((award) => awardCard(award, openTab)) : [message(word("no_awards"))]);
 }
 
 function awardCard(award, openTab) {
-  const prize = award.prize ?? award;
-  const collectible = ["collectible", "locked"].includes(award.state) && prize.kind === "money";
+  const collectible = ["collectible", "locked"].includes(award.state) && award.kind === "money";
   return element(
     "section",
     { className: "card award" },
-    element("strong", { text: prizeText(prize) || (prize.amount_fen ? yuan(prize.amount_fen) : award.id) }),
+    element("strong", { text: prizeText(award) || award.id }),
     element("span", { className: `state ${award.state}`, text: word(`state_${award.state}`) }),
     award.deadline_at ? element("small", { text: `${word("deadline")} ${new Date(award.deadline_at).toLocaleString()}` }) : null,
     collectible
@@ -82,24 +80,24 @@ async function loadPoints() {
     product("GET", `${API}/points`, { token: state.token }),
     product("GET", `${API}/points/entries?limit=20`, { token: state.token }),
   ]);
-  const entries = itemsOf(answer, "entries");
+  const entries = itemsOf(answer);
   return () => [
     element(
       "section",
       { className: "card points" },
       element("span", { text: word("balance") }),
-      element("b", { text: String(summary.balance ?? summary.points ?? 0) }),
+      element("b", { text: String(summary.points ?? 0) }),
     ),
     ...(entries.length ? entries.map(entryCard) : [message(word("no_points"))]),
   ];
 }
 
 function entryCard(entry) {
-  const amount = entry.points ?? entry.amount ?? 0;
+  const amount = entry.points ?? 0;
   return element(
     "section",
     { className: "card entry" },
-    element("span", { text: entry.reason ?? entry.kind ?? "" }),
+    element("span", { text: [entry.kind, entry.manner].filter(Boolean).join(" · ") }),
     element("b", { text: amount > 0 ? `+${amount}` : String(amount) }),
     element("small", { text: entry.at ? new Date(entry.at).toLocaleString() : "" }),
   );
@@ -107,7 +105,7 @@ function entryCard(entry) {
 
 async function loadCode() {
   const answer = await product("GET", `${API}/me/code`, { token: state.token });
-  const text = answer.code ?? answer.text ?? "";
+  const text = answer.code ?? "";
   return () => [
     element(
       "section",

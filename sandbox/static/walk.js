@@ -7,6 +7,7 @@ import { yuan } from "./view.js";
 import { nameOf, word } from "./words.js";
 
 const API = "/miniprogram/v1";
+const NAME_FROM_FEN = 200_000;
 const POLLS = 12;
 const POLL_EVERY_MILLISECONDS = 700;
 
@@ -19,10 +20,6 @@ export const PLACES = {
 
 function done(step) {
   return state.outcomes[step]?.kind === "good" || state.outcomes[step]?.kind === "skipped";
-}
-
-function isMoney(award) {
-  return (award?.kind ?? award?.prize?.kind) === "money";
 }
 
 export const STEPS = [
@@ -68,7 +65,7 @@ export const STEPS = [
   },
   {
     id: "collect",
-    ready: () => state.award && isMoney(state.award) && !["fulfilled", "lapsed", "refused"].includes(state.award.state),
+    ready: () => state.award && state.award.kind === "money" && !["fulfilled", "lapsed", "refused"].includes(state.award.state),
     actions: [{ word: "act_collect", run: collect }],
   },
   {
@@ -102,16 +99,19 @@ function scanBody() {
   return /^https?:\/\//i.test(text) ? { q: encodeURIComponent(text) } : { code: text };
 }
 
-function keepScan(answer) {
+async function keepScan(answer) {
   state.scan = answer.scan;
   state.product = answer.product ?? null;
   state.campaign = answer.campaign ?? null;
   state.next = answer.next ?? null;
-  if (answer.draw) keepDraw({ draw: answer.draw, award: answer.award ?? answer.draw.award ?? null });
+  // I drew this code before: what it brought is still mine to see, and perhaps to collect.
+  if (answer.draw) {
+    keepDraw(await product("GET", `${API}/draws/${encodeURIComponent(answer.draw)}`, { token: state.token }));
+  }
 }
 
 async function scan() {
-  keepScan(await product("POST", `${API}/scans`, { token: state.token, body: scanBody() }));
+  await keepScan(await product("POST", `${API}/scans`, { token: state.token, body: scanBody() }));
   if (state.person?.member && !done("consent")) {
     state.outcomes.consent = { kind: "skipped", text: word("already_member") };
   }
@@ -163,7 +163,7 @@ function refusePhone() {
 async function allowLocation() {
   const { latitude, longitude } = PLACES[state.place];
   const body = { ...scanBody(), location: { latitude, longitude } };
-  keepScan(await product("POST", `${API}/scans`, { token: state.token, body }));
+  await keepScan(await product("POST", `${API}/scans`, { token: state.token, body }));
   return { kind: "good", text: `${latitude}, ${longitude}` };
 }
 
@@ -176,7 +176,7 @@ function keepDraw(answer) {
   state.award = answer.award ?? null;
   const prize = prizeText(state.draw?.prize);
   state.outcomes.draw = { kind: "good", text: prize };
-  if (!isMoney(state.award)) state.outcomes.collect = { kind: "odd", text: word("nothing_to_collect") };
+  if (state.award?.kind !== "money") state.outcomes.collect = { kind: "odd", text: word("nothing_to_collect") };
 }
 
 export function prizeText(prize) {
@@ -200,9 +200,12 @@ async function draw() {
 
 async function collect() {
   const path = `${API}/awards/${encodeURIComponent(state.award.id)}`;
+  const body = { phone_declined: state.outcomes.phone?.kind !== "good" };
+  // From here on WeChat Pay wants to know whom it pays.
+  if (state.award.amount_fen >= NAME_FROM_FEN) body.user_name = shopper().name;
   for (let attempt = 0; attempt < POLLS; attempt += 1) {
     const intention = `collect:${state.award.id}:${attempt}`;
-    const answer = await product("POST", `${path}/collect`, { token: state.token, key: keyFor(intention) });
+    const answer = await product("POST", `${path}/collect`, { token: state.token, body, key: keyFor(intention) });
     forgetKey(intention);
     state.award = answer.award ?? state.award;
     if (answer.transfer?.package_info) {
