@@ -6,9 +6,11 @@ SIGTERM: no new connections, requests and calls in flight end, then the process 
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from app.config import load_settings
+from app.http import metrics
 
 _settings = load_settings(os.environ)
 
@@ -25,6 +27,13 @@ loglevel = "warning"
 limit_request_line = 2048
 limit_request_fields = 64
 control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Clear the counters that earlier processes left, where the processes share a folder for them."""
+    folder = os.environ.get(metrics.FOLDER_VARIABLE)
+    if folder:
+        metrics.empty_folder(Path(folder))
 
 
 def post_worker_init(worker: Any) -> None:

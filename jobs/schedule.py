@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
 from app.factory import Container
+from app.http import metrics
 from app.identity import operations as identity
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
@@ -39,7 +40,9 @@ class Job:
 
 def drain(container: Container) -> int:
     """Drain the outbox until nothing is due or the next knock is near."""
-    return container.drainer.until_idle(seconds=20.0).handled
+    report = container.drainer.until_idle(seconds=20.0)
+    metrics.count_outcomes(report)
+    return report.handled
 
 
 def purge(container: Container) -> int:
