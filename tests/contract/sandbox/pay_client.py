@@ -145,7 +145,7 @@ class PayClient:
             method, self.base_url + target, data=body or None, headers=headers, timeout=timeout
         )
 
-    def open(self, document: Mapping[str, Any], **options: Any) -> requests.Response:
+    def open(self, document: Mapping[str, Any] | bytes, **options: Any) -> requests.Response:
         return self.request("POST", BILLS, document, **options)
 
     def query(self, out_bill_no: str, **options: Any) -> requests.Response:

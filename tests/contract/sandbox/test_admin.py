@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,7 +116,7 @@ def test_a_merchant_that_cannot_be_is_refused(
 
 def test_what_does_not_exist_is_named(sandbox: SandboxProcess, appid: str) -> None:
     shopper = sandbox.shopper()["id"]
-    attempts = {
+    attempts: dict[str, Callable[[], object]] = {
         "unknown_shopper": lambda: sandbox.js_code("s0", appid),
         "unknown_app": lambda: sandbox.js_code(shopper, "wxnobody"),
         "unknown_merchant": lambda: sandbox.top_up("1700000099", 1),

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -31,14 +32,14 @@ def test_confirming_cancelling_repeating_and_expiring_at_the_same_time(
     actions: list[Callable[[], object]] = []
     for number in range(BILLS):
         actions += [
-            lambda number=number: confirm(number),
-            lambda number=number: confirm(number),
-            lambda number=number: till.client.cancel(orders[number]["out_bill_no"]),
-            lambda number=number: till.client.open(orders[number]),
+            partial(confirm, number),
+            partial(confirm, number),
+            partial(till.client.cancel, orders[number]["out_bill_no"]),
+            partial(till.client.open, orders[number]),
         ]
     random.Random(seed).shuffle(actions)
     # Late enough that some are confirmed, early enough that some are not.
-    actions.insert(BILLS, lambda: till.sandbox.advance(DAY))
+    actions.insert(BILLS, partial(till.sandbox.advance, DAY))
     with ThreadPoolExecutor(16) as pool:
         for outcome in [pool.submit(action) for action in actions]:
             outcome.result()
