@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+import flask
 import flask_smorest
-from flask import Request, g
+from flask import Flask, Request, g
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
@@ -41,9 +42,11 @@ class _Parser(FlaskParser):
         self.DEFAULT_UNKNOWN_BY_LOCATION = {**self.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
 
     def _raw_load_json(self, req: Request) -> Any:
-        if req.mimetype != "application/json":
+        raw = req.get_data(cache=True)
+        # A request without a body says the same as one with an empty object.
+        if raw and req.mimetype != "application/json":
             raise UnsupportedMediaType
-        g.json_body = parse_json(req.get_data(cache=True))
+        g.json_body = parse_json(raw) if raw else {}
         return g.json_body
 
     def handle_error(
@@ -141,6 +144,12 @@ class Api(flask_smorest.Api):
     def _register_responses(self) -> None:
         # Each operation describes its problems; flask-smorest's shared descriptions have another shape.
         pass
+
+
+def register_pages(app: Flask, blueprint: flask.Blueprint) -> None:
+    """Register plain routes (pages, callbacks) with their limits; they appear in no document."""
+    app.register_blueprint(blueprint)
+    guard(app, app.extensions["saoma.limiter"], blueprint.name)
 
 
 def _answer(schema: type[Schema] | None, links: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from flask import Request
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
+from app.db import secrets
 from app.db.once import insert_once
 from app.http.models import IdempotencyKey
 from app.http.problems import InvalidInput
@@ -80,7 +81,8 @@ def read_key(request: Request, *, operation: str, body: object, needed: bool, pe
     what = [operation, dict(request.view_args or {}), body]
     return Key(
         key_hash=hashlib.sha256(given.encode()).digest(),
-        request_hash=hashlib.sha256(canonical(what)).digest(),
+        # Keyed: a name or a position could be guessed back from a plain hash.
+        request_hash=secrets.ring().blind("idempotency_keys.request_hash", canonical(what).decode()),
         operation=operation,
         permanent=permanent,
     )

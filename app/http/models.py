@@ -6,7 +6,17 @@ from typing import Any
 from sqlalchemy import BINARY, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, BigInt, DataClass, flag, json_column, moment, small_int, text_column
+from app.db.base import (
+    Base,
+    BigInt,
+    DataClass,
+    blind_index,
+    flag,
+    json_column,
+    moment,
+    small_int,
+    text_column,
+)
 
 _DIGEST = BINARY(32).with_variant(LargeBinary(32), "sqlite")
 _OPERATIONAL = {"data_class": DataClass.OPERATIONAL}
@@ -25,9 +35,7 @@ class IdempotencyKey(Base):
     key_hash: Mapped[bytes] = mapped_column(
         _DIGEST, primary_key=True, info=_OPERATIONAL, doc="SHA-256 of the key"
     )
-    request_hash: Mapped[bytes] = mapped_column(
-        _DIGEST, nullable=False, info=_OPERATIONAL, doc="SHA-256 of the operation and its input"
-    )
+    request_hash: Mapped[bytes] = blind_index(doc="keyed hash of the operation and its input")
     operation: Mapped[str] = text_column(64, exact=True)
     status: Mapped[int] = small_int(doc="HTTP status of the answer")
     answer: Mapped[dict[str, Any] | None] = json_column(nullable=True)

@@ -5,7 +5,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 PUBLIC_ID_PATTERN = "^[a-z]{2}_[a-z2-7]{13}$"
 
@@ -114,7 +114,15 @@ class ProblemError(BaseSchema):
 
 
 class Problem(BaseSchema):
-    """application/problem+json (RFC 9457). Act on `code`; the texts may change."""
+    """application/problem+json (RFC 9457). Act on `code`; the texts may change.
+
+    Some codes have further members, such as `outcome` with code_not_drawable.
+    """
+
+    class Meta:
+        """Further members are allowed."""
+
+        unknown = INCLUDE
 
     type = fields.String(required=True)
     title = fields.String(required=True)

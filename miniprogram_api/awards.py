@@ -1,0 +1,174 @@
+"""What was won, and collecting it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLong
+from datetime import datetime
+from typing import Any
+
+from flask import Response, current_app
+from sqlalchemy.orm import Session
+
+from app.campaigns import queries as campaigns
+from app.http import metrics
+from app.http.api import Blueprint
+from app.http.edge import respond, respond_json
+from app.http.idempotency import Answer
+from app.http.paging import BadCursor, PageQuery
+from app.identity import queries as persons
+from app.identity.queries import Principal
+from app.outbox.drain import DrainReport
+from app.payouts import queries as bills
+from app.payouts.errors import AlreadyPaid, AmountNotPayable, AppNotBound, NameNeeded, NoOpenid
+from app.payouts.operations import OPEN_TOPIC
+from app.payouts.queries import BillView
+from app.rewards import operations as rewards
+from app.rewards import queries
+from app.rewards.errors import (
+    AlreadyFulfilled,
+    AwardHeld,
+    AwardLapsed,
+    AwardRefused,
+    OpenElsewhere,
+    PhoneWanted,
+    UnknownAward,
+    VirtualPerson,
+)
+from app.rewards.models import AwardState
+from miniprogram_api import context, present
+from miniprogram_api.schemas import AwardAnswer, AwardsPage, CollectAnswer, CollectBody
+
+DELIVER_WITHIN_SECONDS = 2.0
+_DELIVERIES = 8
+
+awards = Blueprint("awards", __name__, url_prefix="/miniprogram/v1", description="What was won")
+
+
+@awards.route("/awards")
+@awards.operation(query=PageQuery, answers={200: AwardsPage}, refusals=[BadCursor])
+def list_awards(query: dict[str, Any]) -> Response:
+    """Read what was won, the newest first."""
+
+    def work(session: Session, caller: Principal, _now: datetime) -> dict[str, Any]:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        scope = f"awards/{caller.person_id}"
+        window = context.cursors().window(scope, query)
+        rows = queries.awards(
+            session, person_ids=cluster.person_ids, before_id=window.before, limit=window.limit + 1
+        )
+        return context.cursors().page(scope, window, rows, position=lambda row: row.id, render=present.award)
+
+    return respond_json(200, context.edge().read(work))
+
+
+@awards.route("/awards/<award_id>")
+@awards.operation(answers={200: AwardAnswer}, refusals=[UnknownAward])
+def read_award(award_id: str) -> Response:
+    """Read one award; somebody else's is not found."""
+    number = context.decode("aw", award_id)
+
+    def work(session: Session, caller: Principal, _now: datetime) -> dict[str, Any]:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        return {"award": present.award(found)}
+
+    return respond_json(200, context.edge().read(work))
+
+
+@awards.route("/awards/<award_id>/collect", methods=["POST"])
+@awards.operation(
+    body=CollectBody,
+    answers={200: CollectAnswer, 202: CollectAnswer},
+    refusals=[
+        VirtualPerson,
+        UnknownAward,
+        AwardHeld,
+        AwardRefused,
+        AwardLapsed,
+        AlreadyFulfilled,
+        AlreadyPaid,
+        OpenElsewhere,
+        PhoneWanted,
+        AppNotBound,
+        NoOpenid,
+        AmountNotPayable,
+        NameNeeded,
+    ],
+    idempotency="needed",
+    per_person="60/minute",
+)
+def collect(body: dict[str, Any], award_id: str) -> Response:
+    """Collect money: opens one transfer, however often this is called.
+
+    200 carries what wx.requestMerchantTransfer takes. 202 means that WeChat Pay has not prepared it yet:
+    call again with a new key in a few seconds. Until the shopper has confirmed, or the transfer has ended
+    after 24 hours, each call gives the same transfer.
+    """
+    number = context.decode("aw", award_id)
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        award = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
+        wanted = asked and not body["phone_declined"]
+        rewards.collect(
+            session,
+            award_id=number,
+            person_id=caller.person_id,
+            cluster=cluster,
+            app_id=caller.app_id,
+            now=now,
+            actor=context.shopper(caller),
+            phone_wanted=wanted and not persons.has_phone(session, person_ids=cluster.person_ids),
+            user_name=body.get("user_name"),
+        )
+        # With what is shown for it money can be collected: the answer is read anew each time.
+        return Answer(200, {})
+
+    answer = context.edge().write(work, operation="collect", permanent=True)
+    if answer.refused:
+        return respond(answer)
+    award, bill = context.edge().read(lambda *given: _state(number, *given))
+    if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is None:
+        _deliver(bill.message_id)
+        award, bill = context.edge().read(lambda *given: _state(number, *given))
+    return respond(_collected(award, bill, replayed=answer.replayed))
+
+
+def _state(
+    number: int, session: Session, caller: Principal, _now: datetime
+) -> tuple[dict[str, Any], BillView | None]:
+    cluster = persons.cluster(session, person_id=caller.person_id)
+    found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+    return present.award(found), bills.latest_bill(session, award_id=number)
+
+
+def _collected(award: dict[str, Any], bill: BillView | None, *, replayed: bool) -> Answer:
+    transfer = None
+    if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is not None:
+        transfer = {"mch_id": bill.mchid, "app_id": bill.appid, "package_info": bill.package_info}
+    waiting = transfer is None and award["state"] != AwardState.FULFILLED
+    return Answer(202 if waiting else 200, {"award": award, "transfer": transfer}, replayed=replayed)
+
+
+def _deliver(message_id: int) -> None:
+    """Send the bill now instead of at the next knock; whoever waits longer is answered 202.
+
+    The call goes on by itself then: its lease, not this request, decides when another may take it up.
+    """
+    drainer = context.container().drainer
+    pool: ThreadPoolExecutor = current_app.extensions["saoma.deliveries"]
+
+    def deliver() -> DrainReport:
+        report = drainer.deliver(OPEN_TOPIC, message_id)
+        metrics.count_outcomes(report)
+        return report
+
+    try:
+        pool.submit(deliver).result(timeout=DELIVER_WITHIN_SECONDS)
+    except TooLong:
+        return
+
+
+def deliveries() -> ThreadPoolExecutor:
+    """Return the threads that deliver what requests have just enqueued."""
+    return ThreadPoolExecutor(_DELIVERIES, thread_name_prefix="saoma-deliver")

@@ -1,0 +1,105 @@
+"""The draw: one transaction from a scan to an award."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response, current_app, request
+from sqlalchemy.orm import Session
+
+from app.campaigns import queries
+from app.campaigns.errors import (
+    CodeNotDrawable,
+    DrawCapReached,
+    DrawRefused,
+    NoCampaign,
+    NotEligible,
+    SoldOut,
+    UnknownDraw,
+)
+from app.campaigns.play import Visit, play
+from app.codes.errors import CodeAlreadyDrawn, UnknownScan
+from app.http.api import Blueprint
+from app.http.edge import respond, respond_json
+from app.http.idempotency import Answer
+from app.identity import queries as persons
+from app.identity.errors import VirtualPerson
+from app.identity.queries import Principal
+from app.members.errors import NotAMember, PolicyOutdated
+from app.rewards import queries as rewards
+from miniprogram_api import context, present
+from miniprogram_api.positions import PositionRegions
+from miniprogram_api.schemas import DrawAnswer, DrawBody
+
+draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="Drawing")
+
+
+@draws.route("/draws", methods=["POST"])
+@draws.operation(
+    body=DrawBody,
+    answers={201: DrawAnswer},
+    refusals=[
+        VirtualPerson,
+        UnknownScan,
+        CodeNotDrawable,
+        CodeAlreadyDrawn,
+        NoCampaign,
+        NotAMember,
+        PolicyOutdated,
+        NotEligible,
+        DrawCapReached,
+        DrawRefused,
+        SoldOut,
+    ],
+    idempotency="needed",
+    per_person="60/minute",
+    links={
+        201: {
+            "read": {"operationId": "read_draw", "parameters": {"draw_id": "$response.body#/draw/id"}},
+            "collect": {"operationId": "collect", "parameters": {"award_id": "$response.body#/award/id"}},
+        }
+    },
+)
+def create_draw(body: dict[str, Any]) -> Response:
+    """Draw for a scanned code.
+
+    A code is drawn once, by one person, for ever. The person who has drawn it gets the same draw again.
+    """
+    container = context.container()
+    scan_id = context.decode("sc", body["scan"])
+    visit = Visit(
+        address=request.remote_addr,
+        address_region=context.address_region(),
+        location_region=_position_region(body.get("location")),
+    )
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        played = play(
+            session, book=container.campaign_book, scan_id=scan_id, principal=caller, now=now, visit=visit
+        )
+        award = None if played.award is None else present.award(played.award)
+        return Answer(201, {"draw": present.draw(played.draw), "award": award})
+
+    return respond(context.edge().write(work, operation="create_draw", permanent=True))
+
+
+def _position_region(location: dict[str, float] | None) -> str | None:
+    if location is None:
+        return None
+    positions: PositionRegions = current_app.extensions["saoma.positions"]
+    return positions.region(location["latitude"], location["longitude"])
+
+
+@draws.route("/draws/<draw_id>")
+@draws.operation(answers={200: DrawAnswer}, refusals=[UnknownDraw])
+def read_draw(draw_id: str) -> Response:
+    """Read one draw; somebody else's is not found."""
+    number = context.decode("dr", draw_id)
+    book = context.container().campaign_book
+
+    def work(session: Session, caller: Principal, _now: datetime) -> dict[str, Any]:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        found = queries.draw(session, book=book, draw_id=number, person_ids=cluster.person_ids)
+        award = rewards.award_of_draw(session, draw_id=number)
+        return {"draw": present.draw(found), "award": None if award is None else present.award(award)}
+
+    return respond_json(200, context.edge().read(work))

@@ -1,0 +1,106 @@
+"""A scan: what the code is, and what the page shows next. It burns nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+from sqlalchemy.orm import Session
+
+from app.campaigns import queries as campaigns
+from app.campaigns.queries import Offer
+from app.campaigns.rules import PhonePolicy
+from app.catalogue import queries as catalogue
+from app.codes import operations as codes
+from app.codes.errors import NotACode
+from app.codes.operations import ScanResult
+from app.codes.outcome import ScanOutcome
+from app.http.api import Blueprint
+from app.http.edge import respond
+from app.http.idempotency import Answer
+from app.identity import queries as persons
+from app.identity.queries import Cluster, Principal
+from app.members import queries as members
+from app.rewards import queries as rewards
+from miniprogram_api import context, present
+from miniprogram_api.schemas import ScanAnswer, ScanBody
+
+scans = Blueprint("scans", __name__, url_prefix="/miniprogram/v1", description="Scanning a code")
+
+
+@scans.route("/scans", methods=["POST"])
+@scans.operation(
+    body=ScanBody,
+    answers={201: ScanAnswer},
+    refusals=[NotACode],
+    idempotency="offered",
+    per_person="120/minute",
+    links={
+        201: {
+            "draw": {"operationId": "create_draw", "requestBody": {"scan": "$response.body#/scan/id"}},
+        }
+    },
+)
+def create_scan(body: dict[str, Any]) -> Response:
+    """Record a scan and learn what comes next.
+
+    Scanning burns nothing, however often and by whomever. `next` says what to show: the consent, the
+    phone-number button (which may be declined), the draw, the result of an earlier draw, or nothing.
+    """
+    text = body.get("code") or body.get("q") or body["scene"]
+    container = context.container()
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        result = codes.record_scan(
+            session,
+            book=container.code_book,
+            text=text,
+            person_id=caller.person_id,
+            cluster=cluster,
+            now=now,
+            region_hint=context.address_region(),
+        )
+        return Answer(201, _answer(session, caller, cluster, result, now))
+
+    return respond(context.edge().write(work, operation="create_scan"))
+
+
+def _answer(
+    session: Session, caller: Principal, cluster: Cluster, result: ScanResult, now: datetime
+) -> dict[str, Any]:
+    book = context.container().campaign_book
+    product = offer = None
+    if result.code is not None:
+        product = catalogue.product(session, product_id=result.code.product_id)
+    if result.code is not None and result.outcome is ScanOutcome.OK:
+        offer = campaigns.offer(session, book=book, code=result.code, now=now)
+    drawn = award = None
+    if result.outcome is ScanOutcome.DRAWN_BY_ME and result.drawn_draw_id is not None:
+        drawn = campaigns.draw(
+            session, book=book, draw_id=result.drawn_draw_id, person_ids=cluster.person_ids
+        )
+        award = rewards.award_of_draw(session, draw_id=drawn.id)
+    return {
+        "scan": present.scan(result),
+        "product": None if product is None or result.code is None else present.product(product, result.code),
+        "campaign": None if offer is None else present.campaign(offer),
+        "next": _next(session, caller, cluster, result, offer),
+        "draw": None if drawn is None else present.draw(drawn),
+        "award": None if award is None else present.award(award),
+    }
+
+
+def _next(
+    session: Session, caller: Principal, cluster: Cluster, result: ScanResult, offer: Offer | None
+) -> str:
+    if result.outcome is ScanOutcome.DRAWN_BY_ME:
+        return "result"
+    if offer is None or caller.virtual:
+        return "none"
+    joined = members.membership(session, person_ids=cluster.person_ids)
+    if joined is None or not joined.consent_is_current:
+        return "consent"
+    asks = offer.phone_policy is PhonePolicy.BEFORE_DRAW
+    if asks and not persons.has_phone(session, person_ids=cluster.person_ids):
+        return "phone"
+    return "draw"

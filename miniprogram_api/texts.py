@@ -1,0 +1,71 @@
+"""What shoppers read, in Chinese and English; docs/codes.md has the table of outcomes."""
+
+from dataclasses import dataclass
+
+from app.codes.outcome import ScanOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+
+OUTCOMES = {
+    ScanOutcome.OK: Text("正品，可以抽奖。", "Genuine. You can draw."),
+    ScanOutcome.UNKNOWN: Text(
+        "未查到该二维码，不是我们发出的码，请谨防假冒。",
+        "We did not issue this code. Beware of imitations.",
+    ),
+    ScanOutcome.ALTERED: Text(
+        "二维码识别有误，请对照包装重新扫码或输入；若与包装一致，请谨防假冒。",
+        "The code was not read correctly. Compare it with the pack and try again; if it is the same, beware"
+        " of imitations.",
+    ),
+    ScanOutcome.INACTIVE: Text(
+        "该码尚未启用，请稍后再试或联系客服。", "This code is not in use yet. Try later or ask our service."
+    ),
+    ScanOutcome.FROZEN: Text(
+        "该批次产品正在核查，暂时不能参与活动，请联系客服。",
+        "This batch is being checked and cannot take part for now. Please ask our service.",
+    ),
+    ScanOutcome.NOT_SHIPPED: Text(
+        "该产品尚未发货，暂时不能参与活动。", "This product has not been delivered yet and cannot take part."
+    ),
+    ScanOutcome.DRAWN_BY_ME: Text(
+        "您已用该码抽过奖，查看结果。", "You have drawn with this code. See your result."
+    ),
+    ScanOutcome.DRAWN_BY_ANOTHER: Text(
+        "该码已被他人使用；若您刚刚开启，请联系客服。",
+        "Somebody else has used this code. If you have just opened the pack, ask our service.",
+    ),
+}
+"""What the mini-program shows for each outcome of a scan."""
+
+GENUINE = Text("正品：这是我们发出的码。", "Genuine: we issued this code.")
+NOT_GENUINE = Text("请注意：未能确认为正品", "Take care: not confirmed as genuine")
+NO_CODE = Text("这不是我们的二维码。", "This is not one of our codes.")
+NEVER_SCANNED = Text("此前没有人扫过该码。", "Nobody has scanned this code before.")
+FIRST_SCANNED = Text("首次扫码时间：{at}（共 {times} 次）", "First scanned on {at} ({times} times in all)")
+OPEN_WECHAT = Text(
+    "打开微信，用“扫一扫”扫描同一个二维码即可入会和抽奖。本页面不能抽奖，也不会记录您的任何信息。",
+    "Open WeChat and scan the same code there to join and to draw. Nothing can be drawn on this page, and it"
+    " records nothing about you.",
+)
+PLACEMENT = Text("欢迎加入会员", "Welcome, join as a member")
+PLACEMENT_HOW = Text(
+    "打开微信，用“扫一扫”扫描同一个二维码即可入会。", "Open WeChat and scan the same code there to join."
+)
+TITLE = Text("正品查询", "Is it genuine?")
+START = Text("Saoma 扫码", "Saoma")
+SHEET = Text("演示二维码", "Codes of the demo")
+WHAT = Text(
+    "从瓶盖下的一个二维码，到会员、抽奖，再到微信里的钱。",
+    "From a code under a bottle cap to a member, a draw and money in WeChat.",
+)
+LINK_SHEET = Text("演示二维码（12 个）", "QR sheet of the demo (12 codes)")
+LINK_PHONE = Text("消费者的手机（本地沙箱）", "The shopper's phone (local sandbox)")
+LINK_DOCS = Text("接口文档", "API pages")
+LINK_OPENAPI = Text("OpenAPI 文件", "OpenAPI document")
