@@ -104,7 +104,9 @@ class PrivateMariaDB:
 
     def url(self, name: str) -> str:
         """Return the SQLAlchemy URL of the database `name`."""
-        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{name}?charset=utf8mb4"
+        # This server speaks no TLS, and PyMySQL reads all the machine's certificates for each connection
+        # that could: 25 ms each, more than everything else together.
+        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{name}?charset=utf8mb4&ssl_disabled=true"
 
     @property
     def _state_file(self) -> Path:
