@@ -112,10 +112,10 @@ def choose_payer(session: Session, *, campaign_id: int, payer_id: int, now: date
     campaign = take(session, campaign_id)
     if campaign.state is CampaignState.ENDED:
         raise WrongState("the campaign has ended")
-    campaign.payer_id = payer_id
-    if campaign.version:
-        _require_allowed(session, campaign, rules_of(session, campaign_id, campaign.version))
     payer(session, payer_id)
+    if campaign.version:
+        _require_allowed(session, rules_of(session, campaign_id, campaign.version), payer_id)
+    campaign.payer_id = payer_id
     session.flush()
     log(session, campaign_id, Action.PAYER_CHOSEN, now=now, actor=actor, detail={"payer_id": payer_id})
 
@@ -132,7 +132,7 @@ def save_version(
     if campaign.state is CampaignState.ENDED:
         raise WrongState("the campaign has ended; make a new one")
     rules = parse_rules(document)
-    _require_allowed(session, campaign, rules)
+    _require_allowed(session, rules, campaign.payer_id)
     number = campaign.version + 1
     row = session.get(CampaignVersion, (campaign_id, number))
     if row is None:
@@ -385,8 +385,8 @@ def _changes(session: Session, campaign: Campaign, rules: Rules) -> Sequence[Cha
     return changes(rules_of(session, campaign.id, campaign.version), rules)
 
 
-def _require_allowed(session: Session, campaign: Campaign, rules: Rules) -> None:
-    limit = None if campaign.payer_id is None else payer(session, campaign.payer_id).product_max_fen
+def _require_allowed(session: Session, rules: Rules, payer_id: int | None) -> None:
+    limit = None if payer_id is None else payer(session, payer_id).product_max_fen
     faults = refusals(rules, payer_limit_fen=limit)
     if faults:
         raise RulesRefused(faults)
@@ -394,7 +394,7 @@ def _require_allowed(session: Session, campaign: Campaign, rules: Rules) -> None
 
 def _require_publishable(session: Session, campaign: Campaign, rules: Rules, *, now: datetime) -> None:
     """Raise unless rules are lawful, complete and backed; opens the accounts that they need."""
-    _require_allowed(session, campaign, rules)
+    _require_allowed(session, rules, campaign.payer_id)
     missing = missing_fields(rules) if rules.profile.disclosure_required else []
     if missing:
         raise DisclosureIncomplete(missing)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -39,6 +39,7 @@ T = TypeVar("T")
 OLGA = Actor(ActorKind.OPERATOR, "olga")
 PETER = Actor(ActorKind.OPERATOR, "peter")
 POLICY = "2026-1"
+PLAIN = Visit()
 
 
 @dataclass
@@ -138,6 +139,17 @@ class CampaignWorld:
             actor=OLGA,
         )
 
+    def set_aside(self, campaign_id: int, pool: str, amount_fen: int) -> None:
+        """Move money between the campaign's budget and a pool's."""
+        self.do(
+            funding.set_aside,
+            campaign_id=campaign_id,
+            pool=pool,
+            amount_fen=amount_fen,
+            reference=f"aside-{next(self.numbers)}",
+            actor=OLGA,
+        )
+
     def publish(self, campaign_id: int) -> InForce:
         """Publish with the seed of the unit tests."""
         return self.do(
@@ -199,18 +211,26 @@ class CampaignWorld:
         return who
 
     def scan(
-        self, who: Principal, *, index: int | None = None, batch_id: int | None = None, **facts: Any
+        self,
+        who: Principal,
+        *,
+        index: int | None = None,
+        batch_id: int | None = None,
+        misread: bool = False,
+        **facts: Any,
     ) -> int:
         """Scan a code, by default one that nobody has scanned; return the scan's id."""
-        batch_id = batch_id or self.batch_id
         chosen = next(self.indexes) if index is None else index
 
-        def record(session: Session, now: Any) -> int:
-            pack = print_pack(session, book=self.code_book, batch_id=batch_id, now=now)
+        def record(session: Session, now: datetime) -> int:
+            batch = batch_id or self.batch_id
+            code = print_pack(session, book=self.code_book, batch_id=batch, now=now).code(chosen)
+            if misread:
+                code = code[:-1] + ("0" if code[-1] != "0" else "1")
             found = codes.record_scan(
                 session,
                 book=self.code_book,
-                text=pack.code(chosen),
+                text=code,
                 person_id=who.person_id,
                 cluster=cluster(session, person_id=who.person_id),
                 now=now,
@@ -220,11 +240,11 @@ class CampaignWorld:
 
         return self.do(record)
 
-    def play(self, who: Principal, scan_id: int, *, visit: Visit = Visit(), **more: Any) -> Played:
+    def play(self, who: Principal, scan_id: int, *, visit: Visit = PLAIN, **more: Any) -> Played:
         """Draw for a scan."""
         return self.do(play, book=self.campaign_book, scan_id=scan_id, principal=who, visit=visit, **more)
 
-    def draw(self, who: Principal, *, visit: Visit = Visit(), **scan: Any) -> Played:
+    def draw(self, who: Principal, *, visit: Visit = PLAIN, **scan: Any) -> Played:
         """Scan a code and draw for it."""
         return self.play(who, self.scan(who, **scan), visit=visit)
 
@@ -233,7 +253,7 @@ class CampaignWorld:
         self.clock.advance(timedelta(**step))
 
 
-def _batch(session: Session, product_id: int, now: Any) -> int:
+def _batch(session: Session, product_id: int, now: datetime) -> int:
     batch_id = codes.create_batch(
         session,
         product_id=product_id,

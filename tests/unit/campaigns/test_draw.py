@@ -42,7 +42,7 @@ def sure(prizes: list[dict[str, Any]], **changes: Any) -> Rules:
     )
 
 
-# --- the examples of the requirements ---------------------------------------------------------------
+# --- the examples of the requirements ------------------------------
 
 
 def test_the_first_three_draws_win_one_yuan_and_every_later_one_ten_points() -> None:
@@ -151,7 +151,7 @@ def test_a_behaviour_can_have_its_pool() -> None:
     assert draw(of).prize == "thanks"
 
 
-# --- one pool -----------------------------------------------------------------------------------------
+# --- one pool ------------------------------
 
 
 def test_of_several_matching_pools_the_highest_priority_counts() -> None:
@@ -170,7 +170,7 @@ def test_of_several_matching_pools_the_highest_priority_counts() -> None:
     assert matching_pool(facts(), of).key == "everybody"
 
 
-# --- refusals ------------------------------------------------------------------------------------------
+# --- refusals ------------------------------
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_the_period_holds_its_start_but_not_its_end() -> None:
     assert refusal_of(facts(at=of.period.ends_at), of) is Refusal.ENDED
 
 
-# --- the abnormal strategy ----------------------------------------------------------------------------
+# --- the abnormal strategy ------------------------------
 
 _PRIZES = [random_money("lucky", 100, 300), points("ten", 10, stock=5), nothing()]
 
@@ -252,7 +252,7 @@ def test_the_protecting_prize_needs_stock_and_budget_too() -> None:
     )
 
 
-# --- stock, budget, fallback -------------------------------------------------------------------------
+# --- stock, budget, fallback ------------------------------
 
 
 def test_what_is_sold_out_falls_to_the_next_that_can_be_paid() -> None:
@@ -314,7 +314,7 @@ def test_the_odds_do_not_move_when_a_prize_is_sold_out() -> None:
     assert before == after
 
 
-# --- multipliers ----------------------------------------------------------------------------------------
+# --- multipliers ------------------------------
 
 
 def test_multipliers_stack_up_to_the_stated_cap_and_round_down_once() -> None:
@@ -339,7 +339,7 @@ def test_the_order_of_multipliers_does_not_matter() -> None:
     assert of(10_001, 13_333, 17_777) == of(17_777, 10_001, 13_333)
 
 
-# --- what holds for every draw -----------------------------------------------------------------------
+# --- what holds for every draw ------------------------------
 
 _KEYS = ("big", "lucky", "yuan", "ten", "thanks")
 
