@@ -8,6 +8,9 @@ from sqlalchemy import text
 
 from app.db import migrate
 from app.db.engine import Database
+from app.kernel.clock import ManualClock
+from tests.conftest import NOON
+from tests.race.crowd import Crowd
 from tests.support.mariadb import PrivateMariaDB
 from tests.support.racing import racing_database
 
@@ -49,3 +52,20 @@ def without_key(mariadb_server: PrivateMariaDB) -> Iterator[Callable[..., Databa
     for name, database in made:
         database.dispose()
         mariadb_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def _crowd(mariadb_server: PrivateMariaDB, worker_name: str) -> Iterator[Crowd]:
+    name = f"crowd_{worker_name}"
+    database = racing_database(mariadb_server.create_database(name))
+    migrate.upgrade(database)
+    yield Crowd.gather(database, ManualClock(NOON))
+    database.dispose()
+    mariadb_server.drop_database(name)
+
+
+@pytest.fixture
+def crowd(_crowd: Crowd) -> Iterator[Crowd]:
+    """Sixty-four members in a database of their own, which is never emptied: making them takes a while."""
+    yield _crowd
+    _crowd.stop()
