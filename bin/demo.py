@@ -74,7 +74,9 @@ def prepare() -> dict[str, str]:
         _require_free(name, number)
     kept["SAOMA_DATA"] = str(data)
     _write_private(file, "".join(f"{name}={value}\n" for name, value in kept.items()))
-    return {**os.environ, **kept, "PYTHONPATH": str(ROOT)}
+    # A line per request would push the addresses off the screen.
+    quiet = {"SAOMA_LOG_LEVEL": "WARNING"}
+    return {**quiet, **os.environ, **kept, "PYTHONPATH": str(ROOT)}
 
 
 def _run(
