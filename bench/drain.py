@@ -23,8 +23,8 @@ from app.outbox.contracts import Call, Done, EffectKind, Message, Settlement, Sk
 from app.outbox.drain import Drainer
 from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.registry import Registry
-from bench.row import Row
-from bench.support import bench_database
+from bench.row import Row, at_least, figure
+from bench.support import Bench
 
 MESSAGES = 6_000
 BATCH = 500
@@ -55,19 +55,18 @@ class NoOp:
         return [Done()] * len(results)
 
 
-def run() -> list[Row]:
+def run(bench: Bench) -> list[Row]:
     """Measure both in turns on one server; return the ratio of their medians."""
-    with bench_database() as (db, url):
+    with bench.database("drain") as (db, url):
         ours, bare = [], []
-        for _ in range(REPEATS):
+        for _ in range(bench.of(REPEATS, 1)):
             _fill(db)
             ours.append(_drain(db))
             _fill(db)
             bare.append(_bare(url))
-        ratio = median(ours) / median(bare)
     return [
-        Row("drain_per_second", median(ours), "messages/s", None, None),
-        Row("drain_vs_bare", ratio, "ratio", ">= 0.60", ratio >= 0.60),
+        figure("drain_per_second", median(ours), "messages/s"),
+        at_least("drain_vs_bare", median(ours) / median(bare), "ratio", 0.60),
     ]
 
 

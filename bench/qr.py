@@ -11,6 +11,7 @@ from app.codes import qr
 from app.codes.format import BatchKey, CodeKeys
 from app.codes.links import CodeLink
 from bench.row import Row, at_least
+from bench.support import Bench
 
 LINK = CodeLink("https://codes.example.com/q/")
 CODES = 60
@@ -30,14 +31,14 @@ def _default(code: str) -> bytes:
     return target.getvalue()
 
 
-def run() -> list[Row]:
+def run(bench: Bench) -> list[Row]:
     """Measure both in turns; about three seconds."""
     keys, batch_key = CodeKeys(bytes(32)), BatchKey(bytes(32))
     codes = [keys.encode(1, index, batch_key) for index in range(CODES)]
     link_qr = qr.LinkQr(LINK)
     _default(codes[0])
     ratios = []
-    for _ in range(RUNS):
+    for _ in range(bench.of(RUNS, 1)):
         default = _seconds(_default, codes)
         ours = _seconds(lambda code: qr.png(link_qr.matrix(code)), codes)
         ratios.append(default / ours)

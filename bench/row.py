@@ -14,6 +14,11 @@ class Row:
     holds: bool | None
 
 
+def figure(name: str, value: float, unit: str) -> Row:
+    """Return the row of a figure that is told for information."""
+    return Row(name, value, unit, None, None)
+
+
 def at_least(name: str, value: float, unit: str, bar: float) -> Row:
     """Return the row of a figure that must be large enough."""
     return Row(name, value, unit, f">= {bar:,.10g}", value >= bar)
