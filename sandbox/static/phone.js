@@ -286,7 +286,8 @@ function stepCards() {
   const cards = STEPS.map((step, index) => {
     const outcome = state.outcomes[step.id];
     const ready = Boolean(step.ready());
-    const isDone = ["good", "skipped"].includes(outcome?.kind);
+    // A scan that leads nowhere is over too: what it says is all there is.
+    const isDone = ["good", "skipped"].includes(outcome?.kind) || (step.id === "scan" && outcome?.kind === "odd");
     const now = ready && !isDone && !nextFound;
     nextFound ||= now;
     return stepCard(step, index, { outcome, ready, isDone, now });
@@ -311,7 +312,8 @@ function stepCards() {
 
 function stepCard(step, index, { outcome, ready, isDone, now }) {
   const busy = state.busy === step.id;
-  const mark = isDone ? "✓" : outcome?.kind === "bad" ? "!" : String(index + 1);
+  const marks = { good: "✓", skipped: "✓", bad: "!", odd: "!" };
+  const mark = marks[outcome?.kind] ?? String(index + 1);
   const actions = step.actions.map((action) =>
     button(word(action.word), () => run(step.id, action.run).then(() => afterwards(step.id)), {
       kind: isDone ? "quiet" : (action.kind ?? "primary"),

@@ -4,7 +4,7 @@ import { state } from "./state.js";
 import { button, element } from "./view.js";
 import { prizeText, takeUp } from "./walk.js";
 import { product } from "./wire.js";
-import { word } from "./words.js";
+import { currentLanguage, word } from "./words.js";
 
 const API = "/miniprogram/v1";
 const LOADERS = { awards: loadAwards, points: loadPoints, code: loadCode };
@@ -48,6 +48,10 @@ function failure(error) {
   );
 }
 
+function moment(text) {
+  return new Date(text).toLocaleString(currentLanguage() === "zh" ? "zh-CN" : "en-GB");
+}
+
 function itemsOf(answer) {
   return Array.isArray(answer.items) ? answer.items : [];
 }
@@ -64,7 +68,7 @@ function awardCard(award, openTab) {
     { className: "card award" },
     element("strong", { text: prizeText(award) || award.id }),
     element("span", { className: `state ${award.state}`, text: word(`state_${award.state}`) }),
-    award.deadline_at ? element("small", { text: `${word("deadline")} ${new Date(award.deadline_at).toLocaleString()}` }) : null,
+    collectible && award.deadline_at ? element("small", { text: `${word("deadline")} ${moment(award.deadline_at)}` }) : null,
     collectible
       ? button(word("act_collect"), () => {
           takeUp(award);
@@ -99,7 +103,7 @@ function entryCard(entry) {
     { className: "card entry" },
     element("span", { text: [entry.kind, entry.manner].filter(Boolean).join(" · ") }),
     element("b", { text: amount > 0 ? `+${amount}` : String(amount) }),
-    element("small", { text: entry.at ? new Date(entry.at).toLocaleString() : "" }),
+    element("small", { text: entry.at ? moment(entry.at) : "" }),
   );
 }
 

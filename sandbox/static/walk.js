@@ -4,7 +4,7 @@
 import { appid, forgetKey, keyFor, shopper, state } from "./state.js";
 import { Refusal, admin, listen, product, wx } from "./wire.js";
 import { yuan } from "./view.js";
-import { nameOf, word } from "./words.js";
+import { currentLanguage, nameOf, word } from "./words.js";
 
 const API = "/miniprogram/v1";
 const NAME_FROM_FEN = 200_000;
@@ -99,24 +99,22 @@ function scanBody() {
   return /^https?:\/\//i.test(text) ? { q: encodeURIComponent(text) } : { code: text };
 }
 
-async function keepScan(answer) {
+function keepScan(answer) {
   state.scan = answer.scan;
   state.product = answer.product ?? null;
   state.campaign = answer.campaign ?? null;
   state.next = answer.next ?? null;
   // I drew this code before: what it brought is still mine to see, and perhaps to collect.
-  if (answer.draw) {
-    keepDraw(await product("GET", `${API}/draws/${encodeURIComponent(answer.draw)}`, { token: state.token }));
-  }
+  if (answer.draw) keepDraw(answer);
 }
 
 async function scan() {
-  await keepScan(await product("POST", `${API}/scans`, { token: state.token, body: scanBody() }));
+  keepScan(await product("POST", `${API}/scans`, { token: state.token, body: scanBody() }));
   if (state.person?.member && !done("consent")) {
     state.outcomes.consent = { kind: "skipped", text: word("already_member") };
   }
   const earlier = state.scan.earlier_scans;
-  const parts = [word(`outcome_${state.scan.outcome}`)];
+  const parts = [state.scan[`text_${currentLanguage()}`] || word(`outcome_${state.scan.outcome}`)];
   if (earlier) parts.push(`${word("earlier_scans")} ${earlier} ${word("times")}`);
   return { kind: state.scan.outcome === "ok" ? "good" : "odd", text: parts.join(" · ") };
 }
@@ -163,7 +161,7 @@ function refusePhone() {
 async function allowLocation() {
   const { latitude, longitude } = PLACES[state.place];
   const body = { ...scanBody(), location: { latitude, longitude } };
-  await keepScan(await product("POST", `${API}/scans`, { token: state.token, body }));
+  keepScan(await product("POST", `${API}/scans`, { token: state.token, body }));
   return { kind: "good", text: `${latitude}, ${longitude}` };
 }
 
@@ -181,8 +179,13 @@ function keepDraw(answer) {
 
 export function prizeText(prize) {
   if (!prize) return "";
-  const amount = { money: yuan(prize.amount_fen), points: `${prize.points ?? 0} ${word("points_unit")}` }[prize.kind];
-  return [nameOf(prize) || word(`prize_${prize.kind}`), amount].filter(Boolean).join(" ");
+  const name = nameOf(prize) || word(`prize_${prize.kind}`);
+  // A name may stand for a range of money, or say the points itself.
+  if (prize.kind === "money") return `${name} ${yuan(prize.amount_fen)}`;
+  if (prize.kind === "points" && !name.includes(String(prize.points))) {
+    return `${name} ${prize.points ?? 0} ${word("points_unit")}`;
+  }
+  return name;
 }
 
 async function draw() {
