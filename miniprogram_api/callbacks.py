@@ -6,8 +6,10 @@ probes. A repeat is answered like the first, since the platform repeats until it
 
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, request
+from sqlalchemy.orm import Session
 
 from app.http.access import public
+from app.kernel.boundaries import reach
 from app.payouts import operations as payouts
 from app.payouts import queries
 from miniprogram_api import context
@@ -25,5 +27,11 @@ def receive_pay(mchid: str) -> Response:
         payer = queries.payer_of(session, mchid)
         credentials = queries.credentials(payer)
     notice = container.transfers.parse_callback(credentials, dict(request.headers), body)
-    container.db.transact(lambda session: payouts.record_notice(session, notice=notice, now=context.now()))
+
+    def record(session: Session) -> None:
+        payouts.record_notice(session, notice=notice, now=context.now())
+        reach("edge.recording")
+
+    container.db.transact(record)
+    reach("edge.recorded")
     return Response(status=204)

@@ -18,6 +18,7 @@ from app.http.access import rule_of
 from app.http.idempotency import Answer, Key, look_up, read_key, remember
 from app.http.limits import remember_person
 from app.identity.queries import Principal, principal
+from app.kernel.boundaries import reach
 from app.kernel.clock import Clock
 from app.kernel.errors import DomainError, Unauthenticated
 
@@ -53,17 +54,21 @@ class Edge:
             now = self._clock.now()
             if key is None:
                 caller = _known(principal(session, session_id=_session_id(), now=now))
-                return work(session, caller, now)
-            caller, stored = look_up(session, key, session_id=_session_id(), now=now)
-            _known(caller)
-            if stored is not None:
-                return stored
-            answer = _decide(session, lambda: work(session, caller, now))
-            if not remember(session, key, caller.person_id, answer, now):
-                raise Replay
+                answer = work(session, caller, now)
+            else:
+                caller, stored = look_up(session, key, session_id=_session_id(), now=now)
+                _known(caller)
+                if stored is not None:
+                    return stored
+                answer = _decide(session, lambda: work(session, caller, now))
+                if not remember(session, key, caller.person_id, answer, now):
+                    raise Replay
+            reach("edge.committing")
             return answer
 
-        return self._db.transact(transaction)
+        answer = self._db.transact(transaction)
+        reach("edge.committed")
+        return answer
 
     def ask_first(self, *, operation: str) -> tuple[Principal, Answer | None]:
         """Return who calls, and the answer stored under the request's key, if any.
