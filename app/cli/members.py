@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
+from app.codes import qr
 from app.kernel.fen import format_yuan
 from app.members import operations as members
 from app.members.models import PlacementKind
@@ -56,7 +57,7 @@ def placements() -> None:
 
     \b
     Example:
-      saoma placements add till "Nanjing Road, till 3" --store SH-017
+      saoma placements add till "Nanjing Road, till 3" --store SH-017 --svg till-3.svg
     """
 
 
@@ -66,9 +67,10 @@ def placements() -> None:
 @click.option("--brand", help="The brand that it belongs to.")
 @click.option("--store", help="Store reference that stays with who joins here.")
 @click.option("--guide", help="Guide reference that stays with who joins here.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="File for the QR picture.")
 @pass_cli
-def add_placement(cli: Cli, /, *, kind: str, label: str, **more: str | None) -> None:
-    """Make a join code and print the link that its QR code holds."""
+def add_placement(cli: Cli, /, *, kind: str, label: str, svg: Path | None, **more: str | None) -> None:
+    """Make a join code; print the link that its QR code holds, and draw the code into a file."""
     now = cli.container.clock.now()
 
     def work(session: Session) -> str:
@@ -83,7 +85,10 @@ def add_placement(cli: Cli, /, *, kind: str, label: str, **more: str | None) -> 
         )
         return placement.key
 
-    click.echo(f"{cli.settings.public_url}/p/{cli.write(work)}")
+    link = f"{cli.settings.public_url}/p/{cli.write(work)}"
+    if svg is not None:
+        svg.write_text(qr.svg(qr.text_matrix(link)), encoding="utf-8")
+    click.echo(link)
 
 
 @click.group()

@@ -220,7 +220,10 @@ def test_the_doctor_says_what_to_do(brand: Saoma, tmp_path: Path) -> None:
     policy = tmp_path / "policy.txt"
     policy.write_text("privacy", encoding="utf-8")
     brand("policies", "publish", "2026-11", "--zh", str(policy), "--en", str(policy))
-    brand("placements", "add", "till", "Till 3", "--store", "SH-017")
+    picture = tmp_path / "till.svg"
+    said = brand("placements", "add", "till", "Till 3", "--store", "SH-017", "--svg", str(picture)).stdout
+    assert said.startswith("https://m.example.com/p/")
+    assert picture.read_text().startswith("<svg")
     assert "✓ privacy policy: 2026-11" in brand("doctor", ok=False).stdout
 
 
