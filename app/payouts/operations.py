@@ -5,7 +5,7 @@ an award has one payout row, the payout has one latest bill, and a new number is
 step from `failed`, which only the platform's own word can bring about. Our clock never ends a bill.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -117,12 +117,39 @@ def open_bill(
         rival = _lookup(session, award_id)
         assert rival is not None
         return _present(session, award_id, rival.state)
+    frozen = {
+        "app_id": app_id,
+        "appid": appid,
+        "openid": openid,
+        "user_name": user_name if amount_fen >= limits.NAME_FROM_FEN else None,
+        "amount_fen": amount_fen,
+        "remark": remark,
+        "opened_by": actor.label[:64],
+    }
+    _insert_bill(session, payer, payout_id, generation, frozen, now=now)
+    return _present(session, award_id, PayoutState.OPEN)
+
+
+def _insert_bill(
+    session: Session,
+    payer: Payer,
+    payout_id: int,
+    generation: int,
+    frozen: Mapping[str, object],
+    *,
+    now: datetime,
+) -> None:
+    """Write a bill and the message that opens it.
+
+    Everything that the request will say is frozen in the row, so that each repeat says the same.
+    """
     bill_id = new_id()
     bill_no = bill_number(bill_id)
+    amount_fen = frozen["amount_fen"]
+    assert isinstance(amount_fen, int)
     message_id = enqueue(
         session, topic=OPEN_TOPIC, key=bill_no, payload={"bill": bill_id}, now=now, group=str(payer.id)
     )
-    # Everything that the request will say is frozen here, so that each repeat says the same.
     session.connection().execute(
         insert(Bill),
         {
@@ -132,12 +159,7 @@ def open_bill(
             "generation": generation,
             "bill_no": bill_no,
             "state": BillState.NEW,
-            "app_id": app_id,
-            "appid": appid,
-            "openid": openid,
-            "user_name": user_name if amount_fen >= limits.NAME_FROM_FEN else None,
-            "amount_fen": amount_fen,
-            "remark": remark,
+            **frozen,
             "scene_id": payer.scene_id,
             "report_infos": payer.report_infos,
             "recv_style": limits.recv_style(payer.recv_style, amount_fen),
@@ -145,11 +167,9 @@ def open_bill(
             "message_id": message_id,
             "polls": 0,
             "poll_at": now + FIRST_POLL,
-            "opened_by": actor.label[:64],
             "opened_at": now,
         },
     )
-    return _present(session, award_id, PayoutState.OPEN)
 
 
 def _present(session: Session, award_id: int, state: PayoutState) -> BillView:

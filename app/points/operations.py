@@ -64,37 +64,19 @@ def grant(
         now=now,
     )
     lot_id = new_id()
-    connection = session.connection()
-    connection.execute(
-        _INSERT_LOT,
-        {
-            "id": lot_id,
-            "brand_id": brand_id,
-            "person_id": person_id,
-            "kind": kind,
-            "bearer": bearer,
-            "granted": points,
-            "remaining": points,
-            "expires_at": expires_at,
-            "granted_at": now,
-        },
-    )
-    connection.execute(
-        _INSERT_ENTRY,
-        {
-            "id": new_id(),
-            "brand_id": brand_id,
-            "person_id": person_id,
-            "lot_id": lot_id,
-            "kind": kind,
-            "points": points,
-            "manner": reason,
-            "bearer": bearer,
-            "ref_id": ref_id,
-            "transfer_key": key,
-            "at": now,
-        },
-    )
+    common = {"brand_id": brand_id, "person_id": person_id, "kind": kind, "bearer": bearer}
+    lot = {"id": lot_id, "granted": points, "remaining": points, "expires_at": expires_at, "granted_at": now}
+    entry = {
+        "id": new_id(),
+        "lot_id": lot_id,
+        "points": points,
+        "manner": reason,
+        "ref_id": ref_id,
+        "transfer_key": key,
+        "at": now,
+    }
+    session.connection().execute(_INSERT_LOT, common | lot)
+    session.connection().execute(_INSERT_ENTRY, common | entry)
     movement = Transfer(
         key=key, debit=issued, credit=own, amount=points, reason=f"points.{reason}"[:48], ref_id=ref_id
     )
