@@ -6,7 +6,7 @@ which a changed fact that happens not to change the outcome would go unseen.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.campaigns.draw import Outcome, decide
@@ -37,7 +37,8 @@ class DrawRecord:
     @property
     def content(self) -> bytes:
         """Return the bytes that are sealed: every field, in canonical JSON."""
-        return canonical(asdict(self) | {"at": write_moment(self.at)})
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return canonical(fields | {"at": write_moment(self.at)})
 
     def seal(self, seed: bytes) -> str:
         """Return the seal over this record, 64 hex digits."""

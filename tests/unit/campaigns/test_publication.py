@@ -93,6 +93,13 @@ def test_there_is_no_chinese_in_the_english_text() -> None:
     assert not re.search(r"[\u4e00-\u9fff]", english)
 
 
+def test_money_without_a_number_is_limited_by_the_budget_and_says_so() -> None:
+    text = publish(rules()).text
+    assert "现金红包yuan:微信零钱1.00元,数量以活动预算为限" in text.zh
+    assert "1.00 yuan to the WeChat balance, as many as the campaign's budget allows" in text.en
+    assert "积分ten:10积分(价值0.10元),数量不限" in text.zh
+
+
 def test_what_does_not_apply_is_not_mentioned() -> None:
     zh = publish(rules()).text.zh
     for part in ("特别说明", "加倍:", "必有奖品", "兜底", "最多抽奖"):

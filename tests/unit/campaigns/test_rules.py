@@ -93,6 +93,13 @@ def test_the_chain_names_each_prize_once() -> None:
     assert read.chain(read.pools[0], "ten") == ("ten",)
 
 
+def test_a_pools_own_fallback_comes_before_the_campaigns() -> None:
+    read = rules(
+        pools=[pool("everybody", 0, {"yuan": 1, "thanks": 1}, fallback=["thanks"])], fallback=["ten"]
+    )
+    assert read.chain(read.pools[0], "yuan") == ("yuan", "thanks", "ten")
+
+
 @given(weights=st.lists(st.integers(1, 1_000_000_000), min_size=3, max_size=3), stock=st.integers(1, 10**10))
 def test_whatever_is_read_is_written_and_read_back(weights: list[int], stock: int) -> None:
     read = rules(

@@ -93,6 +93,13 @@ def test_a_change_that_its_author_sealed_again_with_the_seed_is_still_caught_by_
     assert mismatches(bent, bent.seal(SEED), of) == {"outcome.amount_fen"}
 
 
+def test_a_record_whose_moment_is_not_that_of_its_facts_is_found() -> None:
+    of = weekday_rules()
+    made = record(of)
+    moved = replace(made, at=made.at + timedelta(days=4))
+    assert mismatches(moved, moved.seal(SEED), of) == {"facts.at"}
+
+
 def test_other_rules_are_found() -> None:
     of = weekday_rules()
     made = record(of)
