@@ -17,6 +17,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.http.access import Rule, View, attach
+from app.http.idempotency import KeyReused
 from app.http.intake import parse_json
 from app.http.limits import guard
 from app.http.problems import MAX_ERRORS, PROBLEM_JSON, InvalidInput, flatten
@@ -107,7 +108,7 @@ class Blueprint(flask_smorest.Blueprint):
                 ]
             if body is not None or query is not None or idempotency:
                 common.append(http.HTTPStatus.UNPROCESSABLE_ENTITY)
-            responses |= _problems(refusals, common)
+            responses |= _problems([*refusals, *([KeyReused] if idempotency else [])], common)
             parameters = [_key_parameter(needed=idempotency == "needed")] if idempotency else []
             described = self.doc(
                 operationId=view.__name__,

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields, validate
 
-PUBLIC_ID_PATTERN = "^[a-z]{2}_[a-z2-7]{13}$"
+_PLAIN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 class BaseSchema(Schema):
@@ -24,7 +24,8 @@ class Text(fields.String):
 
     def __init__(self, maximum: int, *, minimum: int = 1, **options: Any) -> None:
         checks = [validate.Length(min=minimum, max=maximum), *_listed(options.pop("validate", None))]
-        super().__init__(validate=checks, **options)
+        metadata = {"pattern": _PLAIN, **options.pop("metadata", {})}
+        super().__init__(validate=checks, metadata=metadata, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **options)
@@ -38,7 +39,7 @@ class Pattern(Text):
 
     def __init__(self, pattern: str, maximum: int, **options: Any) -> None:
         shape = validate.Regexp(re.compile(rf"\A(?:{pattern})\Z"), error="Not of the expected shape.")
-        options.setdefault("metadata", {})["pattern"] = f"^(?:{pattern})$"
+        options["metadata"] = {**options.get("metadata", {}), "pattern": f"^(?:{pattern})$"}
         super().__init__(maximum, validate=[shape], **options)
 
 
@@ -46,7 +47,7 @@ class PublicId(Text):
     """A public id of one kind, such as "aw_…"; whether it exists is not known yet."""
 
     def __init__(self, kind: str, **options: Any) -> None:
-        options.setdefault("metadata", {}).update(pattern=f"^{kind}_[a-z2-7]{{13}}$")
+        options["metadata"] = {**options.get("metadata", {}), "pattern": f"^{kind}_[a-z2-7]{{13}}$"}
         shape = validate.Regexp(
             re.compile(rf"\A{kind}_[a-z2-7]{{13}}\Z"), error=f"Not an id that begins with {kind}_."
         )
