@@ -9,11 +9,11 @@ import pytest
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from tests.crash.town import Town
+from tests.factories.prizes import APPID
 from tests.support.nursery import Nursery
-from tests.support.product import product
+from tests.support.product import product_by, settings
 from tests.support.sandbox import MerchantAccount, SandboxProcess
-
-APPID = "wx1111111111111111"
+from tests.support.shop import APPID as SHOP_APPID
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +32,13 @@ def nursery() -> Iterator[Nursery]:
 def sandbox() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         process.create_app(APPID, "secret")
+        process.create_app(SHOP_APPID, "app-secret")
         yield process
 
 
 @pytest.fixture(scope="session")
 def merchant(sandbox: SandboxProcess) -> MerchantAccount:
-    return sandbox.create_merchant("1900000009", appids=[APPID], balance_fen=10_000_000)
+    return sandbox.create_merchant("1900000009", appids=[APPID, SHOP_APPID], balance_fen=10_000_000)
 
 
 @pytest.fixture
@@ -52,7 +53,9 @@ def town(
     merchant: MerchantAccount,
 ) -> Iterator[Town]:
     with (
-        product(mariadb_url, tmp_path, clock=clock, SAOMA_PAY_API_URL=sandbox.base_url) as container,
+        product_by(
+            settings(mariadb_url, tmp_path, SAOMA_PAY_API_URL=sandbox.base_url), clock=clock
+        ) as container,
         Town.build(container, clock, nursery=nursery, sandbox=sandbox, merchant=merchant) as town,
     ):
         yield town

@@ -5,7 +5,8 @@ import pytest
 from app.payouts import operations as payouts
 from app.payouts.operations import FIRST_POLL
 from app.payouts.states import BillState
-from tests.crash.town import IN_FLIGHT, WAITING, Town
+from tests.crash.town import Town
+from tests.crash.workers import IN_FLIGHT, WAITING
 
 pytestmark = pytest.mark.crash
 
@@ -24,9 +25,9 @@ def test_opening_bills(town: Town, kills: int, phase: str) -> None:
     for kill in range(kills):
         for award in town.win(1 + kill % 2):
             town.world.collect(award)
-        town.die("drain", at=f"payouts.open.{phase}")
-        assert town.standing("payouts.open") == PHASES[phase]
-        town.let_leases_run_out()
+        town.workers.die("drain", at=f"payouts.open.{phase}")
+        assert town.workers.standing("payouts.open") == PHASES[phase]
+        town.workers.let_leases_run_out()
         # Now and then the next worker dies at the same place, with the same messages and new ones.
         if kill % 2 == 0:
             town.finish()
@@ -47,9 +48,9 @@ def test_asking_about_bills(town: Town, kills: int, phase: str) -> None:
         town.confirm(won[0], fail_reason="ACCOUNT_ERROR" if kill % 2 else "")
         town.world.clock.advance(2 * FIRST_POLL)
         town.world.do(payouts.poll_due)
-        town.die("drain", at=f"payouts.query.{phase}")
-        assert town.standing("payouts.query") == PHASES[phase]
-        town.let_leases_run_out()
+        town.workers.die("drain", at=f"payouts.query.{phase}")
+        assert town.workers.standing("payouts.query") == PHASES[phase]
+        town.workers.let_leases_run_out()
         if kill % 2 == 0:
             town.finish()
             assert town.faults() == []

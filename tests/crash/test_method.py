@@ -13,7 +13,7 @@ def test_a_new_number_for_each_attempt_is_seen(town: Town) -> None:
     with SABOTAGES["a_new_number_for_each_attempt"]():
         (award,) = town.win()
         town.world.collect(award)
-        town.die("drain", at="payouts.open.performed", sabotage="a_new_number_for_each_attempt")
+        town.workers.die("drain", at="payouts.open.performed", sabotage="a_new_number_for_each_attempt")
         town.finish()
     unknown = [fault for fault in town.faults() if "none of ours" in fault]
     assert len(unknown) == 2, "two bills for one award wait at the platform"
@@ -22,7 +22,7 @@ def test_a_new_number_for_each_attempt_is_seen(town: Town) -> None:
 def test_a_message_that_leaves_the_queue_too_early_is_seen(town: Town) -> None:
     (award,) = town.win()
     town.world.collect(award)
-    town.die("drain", at="payouts.open.prepared", sabotage="messages_gone_once_claimed")
+    town.workers.die("drain", at="payouts.open.prepared", sabotage="messages_gone_once_claimed")
     town.finish()
     assert f"award {award.id} is locked and nothing is at work for it" in town.faults()
     assert town.unresolved() == [award]
@@ -32,6 +32,6 @@ def test_without_a_death_nothing_is_wrong(town: Town) -> None:
     """The auditors do not cry wolf."""
     town.win(2)
     town.finish()
-    assert town.bear("drain").end() == 0
+    assert town.workers.bear("drain").end() == 0
     assert town.faults() == []
     assert town.unresolved() == []

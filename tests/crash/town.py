@@ -4,35 +4,30 @@ A kill is followed by what happens in life: leases run out, another worker takes
 the platform repeats its callbacks or is asked. Then the auditors come.
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from app.db.engine import db_now
-from app.factory import Container
+import miniprogram_api
+from app.factory import Container, create_app
 from app.identity import operations as identity
 from app.kernel.clock import ManualClock
 from app.outbox.models import MessageState, OutboxMessage
 from app.payouts import operations as payouts
-from app.payouts import queries
 from app.rewards.models import Award, AwardState
 from app.rewards.queries import AwardView
+from tests.crash.workers import Workers
 from tests.factories.prizes import APPID, OPERATOR, PrizeWorld, payer_details
 from tests.support.auditors import audit
-from tests.support.doomed import Order, take_callback
-from tests.support.loopback import LoopbackServer, Seen, send
-from tests.support.nursery import Child, Nursery
+from tests.support.nursery import Nursery
 from tests.support.sandbox import MerchantAccount, SandboxProcess
+from tests.support.shop import serve
 
-WAITING, IN_FLIGHT = "waiting", "in flight"
 _PATIENCE_SECONDS = 20.0
 _LONGEST_POLL = timedelta(hours=4)
 
@@ -43,15 +38,12 @@ class Town:
 
     container: Container
     world: PrizeWorld
-    nursery: Nursery
+    workers: Workers
     sandbox: SandboxProcess
-    merchant: MerchantAccount
     awards: list[AwardView] = field(default_factory=list)
     shoppers: dict[int, str] = field(default_factory=dict)
     openids: set[str] = field(default_factory=set)
     calls_back: bool = True
-    edge_is_up: bool = True
-    missed_callbacks: list[Seen] = field(default_factory=list)
 
     @classmethod
     @contextmanager
@@ -78,11 +70,9 @@ class Town:
             notify_url=f"https://saoma.example/miniprogram/v1/callbacks/pay/{merchant.mchid}",
         )
         world.payer_id = world.do(payouts.save_payer, payer=payer, actor=OPERATOR)
-        town = cls(container, world, nursery, sandbox, merchant)
-        with LoopbackServer() as server:
-            server.answer = town._edge
-            sandbox.settings(product_url=server.url)
-            yield town
+        with serve(create_app(container, [miniprogram_api])) as url:
+            sandbox.settings(product_url=url)
+            yield cls(container, world, Workers(container, nursery, merchant.mchid), sandbox)
 
     # People
 
@@ -130,60 +120,13 @@ class Town:
         self.shoppers[login.person_id] = shopper["id"]
         return login.person_id
 
-    # Processes
-
-    def bear(
-        self, task: str, *, die_at: str | None = None, sabotage: str | None = None, **arguments: Any
-    ) -> Child:
-        """Let a new process begin `task`."""
-        return self.nursery.bear(
-            Order(
-                task=task,
-                now=self.world.clock.now().isoformat(),
-                database_url=self.container.db.engine.url.render_as_string(hide_password=False),
-                pay_api_url=self.sandbox.base_url,
-                payer=asdict(
-                    queries.credentials(self.world.read(queries.payer, payer_id=self.world.payer_id))
-                ),
-                data=str(self.container.settings.data),
-                die_at=die_at,
-                sabotage=sabotage,
-                arguments=arguments,
-            )
-        )
-
-    def die(self, task: str, at: str, **more: Any) -> None:
-        """Let a process begin `task` and be killed when it comes to boundary `at`."""
-        assert self.bear(task, die_at=at, **more).end() == -signal.SIGKILL, f"it never came to {at}"
-
-    def kill(self, child: Child) -> None:
-        """Kill a process wherever it is."""
-        child.kill()
-        assert child.end() == -signal.SIGKILL, "it had ended already"
-
-    def standing(self, topic: str) -> set[str]:
-        """How the unfinished messages of `topic` stand: WAITING, IN_FLIGHT; nothing when all are finished."""
-        wanted = select(OutboxMessage.in_flight).where(OutboxMessage.topic == topic)
-        with self.container.db.read() as session:
-            return {IN_FLIGHT if in_flight else WAITING for in_flight in session.scalars(wanted)}
-
     # What comes after a death
-
-    def let_leases_run_out(self) -> None:
-        """Set back the leases of the dead: as if the time had passed."""
-
-        def work(session: Session) -> None:
-            past = db_now(session) - timedelta(seconds=1)
-            leased = update(OutboxMessage).where(OutboxMessage.lease_until.is_not(None))
-            session.execute(leased.values(lease_until=past))
-
-        self.container.db.transact(work)
 
     def drain(self) -> None:
         """Let a fresh worker do all that is due, and in its time all that will be, until nothing waits."""
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
-            self.let_leases_run_out()
+            self.workers.let_leases_run_out()
             self.container.drainer.until_idle(seconds=_PATIENCE_SECONDS)
             due_at = self._next_due()
             if due_at is None:
@@ -230,7 +173,7 @@ class Town:
 
     def await_callbacks(self) -> None:
         """Wait until the platform knows that each of its callbacks has arrived."""
-        _await(
+        await_that(
             lambda: not any(self._is_unanswered(bill) for bill in self.sandbox.book()["bills"]), "callbacks"
         )
 
@@ -238,30 +181,15 @@ class Town:
         ended = bill["openid"] in self.openids and bill["state"] in ("SUCCESS", "FAIL", "CANCELLED")
         return ended and not bill["acknowledged"]
 
-    def await_missed_callback(self) -> Seen:
-        """Wait until the platform has tried to deliver a callback at an edge that is down; return it."""
-        _await(lambda: bool(self.missed_callbacks), "a callback")
-        missed = self.missed_callbacks[-1]
-        self.missed_callbacks.clear()
-        return missed
-
     def await_fault(self) -> None:
         """Wait until the last fault that was set has met a request."""
-        _await(lambda: self.sandbox.faults()[-1]["fired"] == 1, "the call")
+        await_that(lambda: self.sandbox.faults()[-1]["fired"] == 1, "the call")
 
     def await_bill(self, bill_no: str) -> None:
         """Wait until the platform has written down the bill."""
-        _await(
+        await_that(
             lambda: any(bill["out_bill_no"] == bill_no for bill in self.sandbox.book()["bills"]), "the bill"
         )
-
-    def _edge(self, handler: BaseHTTPRequestHandler, seen: Seen) -> None:
-        if self.edge_is_up:
-            take_callback(self.container, mchid=self.merchant.mchid, headers=seen.headers, body=seen.body)
-            send(handler, 204, b"", {})
-        else:
-            self.missed_callbacks.append(seen)
-            send(handler, 503, b"", {})
 
     # The auditors
 
@@ -277,7 +205,8 @@ class Town:
         return [award for award in self.awards if award.id not in ended]
 
 
-def _await(happened: Callable[[], bool], what: str) -> None:
+def await_that(happened: Callable[[], bool], what: str) -> None:
+    """Wait until something has happened in another process."""
     end = time.monotonic() + _PATIENCE_SECONDS
     while not happened():
         assert time.monotonic() < end, f"{what} did not come"

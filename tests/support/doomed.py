@@ -1,7 +1,6 @@
 """What a process does that is going to be killed: the real product, with a knife at one boundary.
 
-Every task here is what a process of the product does anyway. Boundaries that begin with "edge." stand for
-the web process, whose commits have no names of their own.
+Every task here is what a process of the product does anyway.
 """
 
 import os
@@ -17,22 +16,18 @@ from unittest import mock
 from sqlalchemy import delete
 from sqlalchemy.orm import Session, configure_mappers
 
-from app.factory import Container
+import miniprogram_api
+from app.factory import Container, create_app
 from app.gateways.pay.transfers import WeChatPayTransfers
-from app.identity import queries as identity
 from app.kernel import boundaries
-from app.kernel.actor import Actor, ActorKind
-from app.kernel.boundaries import reach
 from app.kernel.clock import ManualClock
 from app.outbox import claims
 from app.outbox.contracts import Call, Message, Skip
 from app.outbox.models import OutboxMessage
-from app.payouts import handlers, queries
-from app.payouts import operations as payouts
+from app.payouts import handlers
 from app.payouts.interfaces import PayerCredentials
-from app.rewards import operations as rewards
 from jobs import schedule
-from tests.support.product import product
+from tests.support.product import product_by, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +71,8 @@ def obey(order: Order) -> None:
     boundaries.install(knife)
     clock = ManualClock(datetime.fromisoformat(order.now))
     sabotage = SABOTAGES[order.sabotage]() if order.sabotage else nullcontext()
-    gateway = _gateways[order.pay_api_url]
-    alive = product(order.database_url, Path(order.data), clock=clock, transfers=gateway)
-    with sabotage, alive as container:
+    ours = settings(order.database_url, Path(order.data))
+    with sabotage, product_by(ours, clock=clock, transfers=_gateways[order.pay_api_url]) as container:
         TASKS[order.task](container, **order.arguments)
 
 
@@ -86,49 +80,15 @@ def _drain(container: Container) -> None:
     container.drainer.until_idle(seconds=20)
 
 
-def _collect(container: Container, *, award_id: int, person_id: int, app_id: int) -> None:
-    """A tap on Collect: commit, then deliver at once, as the edge does."""
-
-    def work(session: Session) -> int:
-        result = rewards.collect(
-            session,
-            award_id=award_id,
-            person_id=person_id,
-            cluster=identity.cluster(session, person_id=person_id),
-            app_id=app_id,
-            now=container.clock.now(),
-            actor=Actor(ActorKind.PERSON, "shopper", person_id),
-        )
-        reach("edge.collecting")
-        return result.message_id
-
-    message_id = container.db.transact(work)
-    reach("edge.collected")
-    container.drainer.deliver(payouts.OPEN_TOPIC, message_id)
-
-
-def _call_back(container: Container, *, mchid: str, headers: dict[str, str], body: str) -> None:
-    take_callback(container, mchid=mchid, headers=headers, body=body.encode())
-
-
-def take_callback(container: Container, *, mchid: str, headers: Mapping[str, str], body: bytes) -> None:
-    """Verify and record a callback, as the edge does before it answers."""
-    with container.db.read() as session:
-        payer = queries.credentials(queries.payer_of(session, mchid))
-    notice = container.transfers.parse_callback(payer, headers, body)
-
-    def work(session: Session) -> None:
-        payouts.record_notice(session, notice=notice, now=container.clock.now())
-        reach("edge.recording")
-
-    container.db.transact(work)
-    reach("edge.recorded")
+def _serve(container: Container, *, method: str, path: str, headers: dict[str, str], body: str) -> None:
+    """Answer one request, as a web process does."""
+    app = create_app(container, [miniprogram_api])
+    app.test_client().open(path, method=method, headers=headers, data=body.encode())
 
 
 TASKS: Mapping[str, Callable[..., object]] = {
     "drain": _drain,
-    "collect": _collect,
-    "call_back": _call_back,
+    "serve": _serve,
     "poll": schedule.poll,
     "lapse": schedule.lapse,
 }

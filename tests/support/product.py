@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.config import load_settings
+from app.config import Settings, load_settings
 from app.factory import Container, build_container
 from app.kernel.clock import Clock
 from app.payouts.interfaces import TransferGateway
@@ -14,17 +14,9 @@ from app.payouts.interfaces import TransferGateway
 _NOBODY = "http://127.0.0.1:9"
 
 
-@contextmanager
-def product(
-    database_url: str,
-    data: Path,
-    *,
-    clock: Clock | None = None,
-    transfers: TransferGateway | None = None,
-    **environment: str,
-) -> Iterator[Container]:
-    """Yield a container on the migrated database at `database_url`; close it at the end."""
-    settings = load_settings(
+def settings(database_url: str, data: Path, **environment: str) -> Settings:
+    """Return the settings of a product on the database at `database_url`."""
+    return load_settings(
         {
             "SAOMA_DATA": str(data),
             "SAOMA_DATABASE_URL": database_url,
@@ -37,7 +29,21 @@ def product(
             **environment,
         }
     )
-    container = build_container(settings, clock=clock, transfers=transfers)
+
+
+@contextmanager
+def product(database_url: str, data: Path, **environment: str) -> Iterator[Container]:
+    """Yield a container on the migrated database at `database_url`; close it at the end."""
+    with product_by(settings(database_url, data, **environment)) as container:
+        yield container
+
+
+@contextmanager
+def product_by(
+    chosen: Settings, *, clock: Clock | None = None, transfers: TransferGateway | None = None
+) -> Iterator[Container]:
+    """Yield a container by `chosen` settings, with a clock or a gateway of the test's own."""
+    container = build_container(chosen, clock=clock, transfers=transfers)
     try:
         yield container
     finally:
