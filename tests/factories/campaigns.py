@@ -89,7 +89,8 @@ def rules(**changes: Any) -> Rules:
 
 def facts(**changes: Any) -> DrawFacts:
     """Facts of a plain draw on a Monday noon, with a budget of 1,000 yuan."""
-    return DrawFacts(**({"at": MONDAY, "budget_left_fen": 100_000} | changes))
+    said: dict[str, Any] = {"at": MONDAY, "budget_left_fen": 100_000, **changes}
+    return DrawFacts(**said)
 
 
 def stream(code_index: int = 0, *, seed: bytes = SEED) -> DrawStream:

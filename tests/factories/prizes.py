@@ -243,7 +243,8 @@ class PrizeWorld:
 
     def payer(self) -> Payer:
         """The payer as it is now."""
-        return self.read(lambda session: session.scalars(select(Payer)).one())
+        found: Payer = self.read(lambda session: session.scalars(select(Payer)).one())
+        return found
 
     def books(self) -> dict[str, int]:
         """Where the campaign's money and pieces are; asserts that none has come or gone."""

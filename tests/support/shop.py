@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from flask import Flask
@@ -147,7 +148,7 @@ class Shopper:
     def scan(self, code: str | None = None) -> dict[str, Any]:
         """Scan a code, by default a fresh one, as WeChat hands it over."""
         link = self.shop.link(code or self.shop.code())
-        return self.ok("POST", "/scans", {"q": requests.utils.quote(link, safe="")})
+        return self.ok("POST", "/scans", {"q": quote(link, safe="")})
 
     def give_phone(self, *, quota_empty: bool = False) -> requests.Response:
         """Tap the phone-number button and send what it gives."""
