@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -352,6 +353,9 @@ def test_tags_are_asked_for_only_where_the_rules_name_them_and_no_other_is_kept(
     world.play(who, world.scan(who), tags=tags)
     assert tags.asked == 0
     world.wait(minutes=1)
+    rich = multiplier("rich", 20_000, who={"tags_any": ["rich"]})
+    period = document()["period"] | {"starts_at": "2026-06-01T12:00:30+08:00"}
+    world.run("other", **ONE_YUAN, period=period, multipliers=[rich])
     period = document()["period"] | {"starts_at": "2026-06-01T12:01:00+08:00"}
     world.run(
         "tagged",
@@ -460,6 +464,16 @@ def test_of_several_campaigns_the_one_that_started_last_counts_where_its_conditi
     )
     who = world.member()
     assert [world.draw(who).draw.campaign_id for _ in range(2)] == [themed, everyday]
+
+
+def test_a_campaign_whose_period_is_over_hides_no_other(world: CampaignWorld) -> None:
+    everyday = world.run("everyday", **ONE_YUAN)
+    flash = {"starts_at": "2026-06-01T11:00:00+08:00", "ends_at": "2026-06-01T13:00:00+08:00"}
+    sale = world.run("flash", **ONE_YUAN, period=flash)
+    who = world.member()
+    assert world.draw(who).draw.campaign_id == sale
+    world.wait(hours=1)
+    assert world.draw(who).draw.campaign_id == everyday
 
 
 def test_who_meets_no_campaigns_conditions_is_told_so(world: CampaignWorld) -> None:
@@ -624,6 +638,28 @@ def test_a_draw_holds_its_campaign_until_it_has_committed(
     assert world.play(who, scan).fresh
     assert len(waited) == 1
     assert "Lock wait timeout" in str(waited[0])
+
+
+def test_a_stop_on_its_way_is_waited_for(world: CampaignWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that has locked the campaign but not committed: the draw waits, looks again, and is refused."""
+    campaign = world.run(**ONE_YUAN)
+    who = world.member()
+    scan = world.scan(who)
+    claim, timers = playing.claim, []
+
+    def stop_meanwhile(session: Session, **arguments: Any) -> None:
+        claim(session, **arguments)
+        if not timers:
+            rival = Session(world.db.engine)
+            campaigns.stop(rival, campaign_id=campaign, reason="now", now=world.clock.now(), actor=OLGA)
+            timers.append(Timer(0.3, lambda: (rival.commit(), rival.close())))
+            timers[0].start()
+
+    monkeypatch.setattr(playing, "claim", stop_meanwhile)
+    with pytest.raises(NoCampaign):
+        world.play(who, scan)
+    timers[0].join()
+    assert draws(world) == 0
 
 
 # --- cost ------------------------------
