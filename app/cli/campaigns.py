@@ -64,6 +64,15 @@ def _act(cli: Cli, name: str, work: Callable[[Session, int], Any]) -> Any:
         raise
 
 
+def _with_reason(cli: Cli, name: str, act: Callable[..., None], reason: str | None) -> None:
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: act(session, campaign_id=campaign, reason=reason, now=now, actor=actor),
+    )
+
+
 @campaigns.command()
 @click.argument("name")
 @click.option("--payer", help="Merchant number that pays money prizes.")
@@ -217,14 +226,7 @@ def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
 @pass_cli
 def stop(cli: Cli, /, *, name: str, reason: str) -> None:
     """Stop a campaign at once: the emergency act. What was won stays won."""
-    now, actor = cli.container.clock.now(), cli.actor
-    _act(
-        cli,
-        name,
-        lambda session, campaign: operations.stop(
-            session, campaign_id=campaign, reason=reason, now=now, actor=actor
-        ),
-    )
+    _with_reason(cli, name, operations.stop, reason)
     click.echo("stopped")
 
 
@@ -234,14 +236,7 @@ def stop(cli: Cli, /, *, name: str, reason: str) -> None:
 @pass_cli
 def resume(cli: Cli, /, *, name: str, reason: str) -> None:
     """Let a stopped campaign go on."""
-    now, actor = cli.container.clock.now(), cli.actor
-    _act(
-        cli,
-        name,
-        lambda session, campaign: operations.resume(
-            session, campaign_id=campaign, reason=reason, now=now, actor=actor
-        ),
-    )
+    _with_reason(cli, name, operations.resume, reason)
     click.echo("running")
 
 
@@ -251,14 +246,7 @@ def resume(cli: Cli, /, *, name: str, reason: str) -> None:
 @pass_cli
 def end(cli: Cli, /, *, name: str, reason: str | None) -> None:
     """End a campaign for good; its seed is public from now on."""
-    now, actor = cli.container.clock.now(), cli.actor
-    _act(
-        cli,
-        name,
-        lambda session, campaign: operations.end(
-            session, campaign_id=campaign, now=now, actor=actor, reason=reason
-        ),
-    )
+    _with_reason(cli, name, operations.end, reason)
     click.echo("ended; the seed is published")
 
 
