@@ -93,9 +93,9 @@ class Blueprint(flask_smorest.Blueprint):
         def decorate(view: View) -> View:
             described: Any = view
             if body is not None:
-                described = self.arguments(body)(described)
+                described = self.arguments(body())(described)
             if query is not None:
-                described = self.arguments(query, location="query")(described)
+                described = self.arguments(query(), location="query")(described)
             responses = {
                 status: _answer(schema, (links or {}).get(status)) for status, schema in answers.items()
             }

@@ -105,13 +105,23 @@ def _known(caller: Principal) -> Principal:
     return caller
 
 
+# Nothing releases it: the commit does, and a round trip is saved. A deadlock undoes it with everything
+# else, so it is rolled back to after a refusal only.
+_SAVEPOINT = "SAVEPOINT saoma_answer"
+_BACK = "ROLLBACK TO SAVEPOINT saoma_answer"
+
+
 def _decide(session: Session, work: Callable[[], Answer]) -> Answer:
+    connection = session.connection()
+    connection.exec_driver_sql(_SAVEPOINT)
     try:
-        with session.begin_nested():
-            return work()
+        return work()
     except DomainError as refusal:
         if refusal.status not in _STORED_REFUSALS:
             raise
+        # What the work had read or meant to write is not true any more.
+        session.expunge_all()
+        connection.exec_driver_sql(_BACK)
         return Answer(refusal.status, problems.document(refusal))
 
 
