@@ -66,9 +66,8 @@ def subjects_of(
     found = [subjects.person(person_id) for person_id in person_ids]
     if batch_id is not None:
         found.append(subjects.batch(batch_id))
-    if address is not None:
-        found.append(subjects.address(address))
-    return found
+    visitor = None if address is None else subjects.address(address)
+    return found if visitor is None else [*found, visitor]
 
 
 def verdict(

@@ -23,9 +23,10 @@ def batch(batch_id: int) -> Subject:
     return _blind(SubjectKind.BATCH, str(batch_id))
 
 
-def address(text: str) -> Subject:
-    """Return a network address as a subject; raise InvalidEntry for what is none."""
-    return read(SubjectKind.ADDRESS, text)[0]
+def address(text: str) -> Subject | None:
+    """Return a visitor's network address as a subject; None for what is none, such as a local socket."""
+    spelling = _spell_address(text)
+    return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
 
 
 def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
@@ -37,14 +38,22 @@ def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
             raise InvalidEntry("this is not a phone number; write it with its country code, such as +86138…")
         return Subject(kind, digest(phone_claim(number))), number
     if kind is SubjectKind.ADDRESS:
-        try:
-            spelling = str(ip_address(text))
-        except ValueError:
-            raise InvalidEntry("this is not a network address, such as 203.0.113.7") from None
+        spelling = _spell_address(text)
+        if spelling is None:
+            raise InvalidEntry("this is not a network address, such as 203.0.113.7")
         return _blind(kind, spelling), spelling
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidEntry("a person or a batch is named by its number")
     return _blind(kind, str(int(text))), str(int(text))
+
+
+def _spell_address(text: str) -> str | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    # A server that listens on both protocols sees 203.0.113.7 as ::ffff:203.0.113.7.
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _blind(kind: SubjectKind, value: str) -> Subject:

@@ -53,6 +53,20 @@ def test_batches_and_addresses_are_judged_in_one_spelling(session: Session, visi
     assert found == Verdict(Level.REFUSE, ("black_address", "black_batch"))
 
 
+@pytest.mark.parametrize("seen", ["203.0.113.7", "::ffff:203.0.113.7"])
+def test_an_address_is_the_same_by_both_protocols(session: Session, visitor: Cluster, seen: str) -> None:
+    put(session, SubjectKind.ADDRESS, "203.0.113.7")
+    assert verdict(session, cluster=visitor, now=NOW, address=seen).reasons == ("black_address",)
+
+
+@pytest.mark.parametrize("seen", ["", "unix:", "localhost", "fe80::1%eth0"])
+def test_a_visitor_whose_address_says_nothing_is_judged_by_the_rest(
+    session: Session, visitor: Cluster, seen: str
+) -> None:
+    put(session, SubjectKind.PERSON, "9")
+    assert verdict(session, cluster=visitor, now=NOW, address=seen).reasons == ("black_person",)
+
+
 def test_a_black_phone_is_recognised_on_whoever_shows_it(session: Session) -> None:
     put(session, SubjectKind.PHONE, PHONE)
     person_id = _person_with_phone(session, "+86 137-6543-2109")
