@@ -1,7 +1,10 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.campaigns.disclosure import missing_fields, refusals
 from app.campaigns.errors import RulesInvalid
 from app.campaigns.parser import parse_rules
 from tests.factories.campaigns import document, money, multiplier, nothing, points, pool, random_money, rules
@@ -157,3 +160,12 @@ def test_only_tags_that_the_rules_name_are_read() -> None:
         multipliers=[multiplier("m", 20_000, who={"tags_any": ["fan"], "tags_all": ["old"]})],
     )
     assert read.tags_read == {"staff", "fan", "old"}
+
+
+def test_the_example_in_the_documentation_can_be_published() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "campaigns.md").read_text()
+    example = json.loads(page.split("```json\n")[1].split("```")[0])
+    read = parse_rules(example)
+    assert refusals(read, payer_limit_fen=200_000) == []
+    assert missing_fields(read) == []
+    assert [item.key for item in read.pools] == ["shanghai", "premium", "first_three", "everybody"]
