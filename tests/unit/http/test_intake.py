@@ -1,6 +1,7 @@
 """What is let in: bodies that are JSON and nothing else, and request ids that are plain."""
 
 import contextlib
+import time
 
 import pytest
 from flask import Flask, g
@@ -35,6 +36,22 @@ from app.kernel.json import canonical
 def test_what_is_not_plain_json_is_refused(raw: bytes) -> None:
     with pytest.raises(BadJson):
         parse_json(raw)
+
+
+@pytest.mark.parametrize("opening", [b'"', b'["', b'{"a": "'])
+def test_a_text_that_never_ends_costs_no_time(opening: bytes) -> None:
+    """Anybody may send it: logging in needs no session."""
+    raw = b"[" * (MAX_DEPTH + 1 - opening.count(b"[")) + opening + b'\\"' * 30_000
+    started = time.process_time()
+    with pytest.raises(BadJson):
+        parse_json(raw)
+    assert time.process_time() - started < 1
+
+
+def test_brackets_behind_a_text_with_quotes_are_depth() -> None:
+    deep = b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)
+    with pytest.raises(BadJson, match="deeper"):
+        parse_json(b'["\\\\\\"", ' + deep + b"]")
 
 
 def test_brackets_inside_a_text_are_not_depth() -> None:
