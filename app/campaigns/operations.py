@@ -85,12 +85,12 @@ def create(
     """Make an empty campaign of a brand and return its id.
 
     Args: key is its short name for operators; payer_id whose account pays its money prizes (PAY-02).
-    Raises InvalidCampaign, CampaignExists, UnknownPayer.
+    Raises InvalidCampaign (the payer is another brand's, too), CampaignExists, UnknownPayer.
     """
     if not _KEY.fullmatch(key):
         raise InvalidCampaign("a key has 1 to 32 lower-case letters, digits and hyphens, such as june-2026")
     if payer_id is not None:
-        payer(session, payer_id)
+        _require_own_payer(session, payer_id, brand_id)
     campaign_id = new_id()
     row = {
         "id": campaign_id,
@@ -108,11 +108,15 @@ def create(
 
 
 def choose_payer(session: Session, *, campaign_id: int, payer_id: int, now: datetime, actor: Actor) -> None:
-    """Let another account pay what is won from now on; raise RulesRefused when its limit is too low."""
+    """Let another account pay what is won from now on.
+
+    Raises RulesRefused when its limit is too low, InvalidCampaign when it pays for another brand,
+    UnknownPayer, WrongState.
+    """
     campaign = take(session, campaign_id)
     if campaign.state is CampaignState.ENDED:
         raise WrongState("the campaign has ended")
-    payer(session, payer_id)
+    _require_own_payer(session, payer_id, campaign.brand_id)
     if campaign.version:
         _require_allowed(session, rules_of(session, campaign_id, campaign.version), payer_id)
     campaign.payer_id = payer_id
@@ -383,6 +387,12 @@ def _changes(session: Session, campaign: Campaign, rules: Rules) -> Sequence[Cha
     if not campaign.version:
         return ()
     return changes(rules_of(session, campaign.id, campaign.version), rules)
+
+
+def _require_own_payer(session: Session, payer_id: int, brand_id: int) -> None:
+    """Raise InvalidCampaign unless the payer is the brand's own, or the enterprise's for all its brands."""
+    if payer(session, payer_id).brand_id not in (None, brand_id):
+        raise InvalidCampaign("this merchant number pays for another brand; choose one of the campaign's own")
 
 
 def _require_allowed(session: Session, rules: Rules, payer_id: int | None) -> None:

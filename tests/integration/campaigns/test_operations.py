@@ -27,6 +27,7 @@ from app.campaigns.models import Action, CampaignState, VersionState
 from app.campaigns.seed import Commitment
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.transitions import TransitionRefused
+from app.organisation.operations import create_brand
 from app.payouts.errors import UnknownPayer
 from app.payouts.operations import save_payer
 from tests.factories.campaign_world import OLGA, PETER, CampaignWorld
@@ -84,6 +85,21 @@ def test_an_unknown_payer_or_campaign_is_refused(world: CampaignWorld) -> None:
         world.read(queries.campaign, campaign_id=1)
     with pytest.raises(UnknownCampaign):
         world.read(queries.published, campaign_id=1)
+
+
+def test_a_brand_is_not_paid_for_by_another_one(world: CampaignWorld) -> None:
+    """PAY-02: the money of one brand is not spent by a slip of another one's operator."""
+    campaign = world.create()
+    coffee = world.do(create_brand, slug="coffee", name_zh="咖啡", name_en="Coffee")
+    theirs = payer_details((world.app_id,), mchid="1900000002", brand_id=coffee)
+    other = world.do(save_payer, payer=theirs, actor=OLGA)
+    with pytest.raises(InvalidCampaign, match="another brand"):
+        world.do(campaigns.create, brand_id=world.brand_id, key="july", payer_id=other, actor=OLGA)
+    with pytest.raises(InvalidCampaign, match="another brand"):
+        do(world, campaigns.choose_payer, campaign, payer_id=other)
+    own = payer_details((world.app_id,), mchid="1900000003", brand_id=world.brand_id)
+    do(world, campaigns.choose_payer, campaign, payer_id=world.do(save_payer, payer=own, actor=OLGA))
+    assert world.do(campaigns.create, brand_id=coffee, key="june", payer_id=other, actor=OLGA)
 
 
 def test_saving_tells_what_is_missing_and_replaces_the_draft(world: CampaignWorld) -> None:
