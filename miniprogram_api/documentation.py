@@ -1,10 +1,12 @@
 """The OpenAPI document, and a page that shows it without a script from anywhere."""
 
 import json
+import re
 from typing import Any
 
 from apispec import APISpec
 from flask import Blueprint, Response, render_template
+from markupsafe import Markup, escape
 
 from app.http.access import public
 
@@ -30,10 +32,27 @@ def build(spec: APISpec) -> Blueprint:
         """Return the document as a page."""
         document = spec.to_dict()
         return render_template(
-            "docs.html", info=document["info"], groups=_groups(document), shapes=_shapes(document)
+            "docs.html",
+            info=document["info"],
+            groups=_groups(document),
+            shapes=_shapes(document),
+            prose=_prose,
         )
 
     return documentation
+
+
+def _prose(text: str) -> Markup:
+    """Return paragraphs, lists and `code` as HTML; everything else is text."""
+    blocks = []
+    for block in text.split("\n\n"):
+        marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(block.strip())))
+        if marked.startswith("- "):
+            items = "".join(f"<li>{line.removeprefix('- ')}</li>" for line in marked.splitlines())
+            blocks.append(f"<ul>{items}</ul>")
+        elif marked:
+            blocks.append(f"<p>{marked}</p>")
+    return Markup("".join(blocks))  # noqa: S704 - every part was escaped above
 
 
 def _groups(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def create_scan(body: dict[str, Any]) -> Response:
     container = context.container()
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
-        cluster = persons.cluster(session, person_id=caller.person_id)
+        cluster = caller.cluster
         result = codes.record_scan(
             session,
             book=container.code_book,

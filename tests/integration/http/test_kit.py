@@ -214,6 +214,12 @@ def test_a_forwarded_address_counts_only_behind_a_trusted_proxy(
     assert forged == [200, 200, 200, 429]
 
 
+def test_limits_hold_while_redis_does_not_answer(with_settings: Callable[..., World]) -> None:
+    alone = with_settings(redis_url="redis://127.0.0.1:9/0")
+
+    assert [_open(alone, "192.0.2.77") for _ in range(4)] == [200, 200, 200, 429]
+
+
 def test_health_and_readiness(world: World) -> None:
     assert world.client.get("/healthz").json == {"status": "ok"}
     ready = world.client.get("/readyz")
