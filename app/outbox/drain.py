@@ -211,7 +211,7 @@ class _EffectBatch:
             try:
                 results.append((message, future.result(timeout=max(0.0, end - monotonic()))))
             except FutureTimeout:
-                results.append((message, Failed("the call overran its deadline", unknown=True)))
+                results.append((message, _given_up(future)))
         return results
 
     def _settle(self, session: Session, results: Sequence[tuple[Message, object]]) -> list[Settlement]:
@@ -238,6 +238,14 @@ class _EffectBatch:
         if self._effect.kind is EffectKind.BLIND and unknown and not isinstance(settlement, Done | Park):
             return Park("unknown: the call did not report back; it may have been sent")
         return settlement
+
+
+def _given_up(future: Future[object]) -> Failed:
+    # All batches of the process share its threads. A call that still waits for one is withdrawn: it has
+    # done nothing, and must not be made later, when its message says something else.
+    if future.cancel():
+        return Failed("no thread was free for the call", unknown=False)
+    return Failed("the call overran its deadline", unknown=True)
 
 
 def _guarded(perform: Callable[[Any], object], request: object) -> object:

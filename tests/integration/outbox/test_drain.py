@@ -243,6 +243,33 @@ def test_a_call_that_overruns_is_given_up(any_db: Database, clock: ManualClock) 
     drainer.close()
 
 
+def test_a_call_that_never_began_is_withdrawn(any_db: Database, clock: ManualClock) -> None:
+    """Its outcome is known: none. Made later after all, it would come after the word about it."""
+    release = threading.Event()
+
+    def slow(request: str) -> object:
+        return release.wait(5)
+
+    def outcome(message: Message, result: object) -> Settlement:
+        assert isinstance(result, Failed)
+        return RetryLater("unknown" if result.unknown else "never began")
+
+    blind = Recorder(kind=EffectKind.BLIND, concurrency=2, deadline_seconds=0.2, act=slow, outcome=outcome)
+    _put(any_db, clock, "a", "b")
+    drainer = _drainer(any_db, clock, blind)
+    drainer.round()
+    (third,) = _put(any_db, clock, "c")
+    assert drainer.deliver("test.call", third).outcomes == {("test.call", "retry"): 1}
+    release.set()
+    drainer.close()
+    assert sorted(blind.calls) == ["a", "b"]
+    with any_db.read() as session:
+        rows = session.execute(select(OutboxMessage.key, OutboxMessage.reason)).all()
+    reasons = {row.key: row.reason for row in rows}
+    assert reasons["c"] == "never began"
+    assert all(str(reasons[key]).startswith("unknown: ") for key in "ab")
+
+
 class _Dies(BaseException):
     """Stands in for a process that is gone: nothing catches it."""
 
