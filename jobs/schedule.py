@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
 from app.factory import Container
-from app.http import metrics
+from app.http import idempotency, metrics
 from app.identity import operations as identity
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
@@ -25,8 +26,11 @@ log = logging.getLogger("saoma.jobs")
 
 KEEP_ATTEMPTS = timedelta(days=90)
 KEEP_SESSIONS = timedelta(days=7)
+# Those that money hangs on are kept for ever.
+KEEP_ANSWERS = timedelta(days=7)
 _PURGE_BATCH = 1000
 _BATCH = 200
+_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +42,37 @@ class Job:
     work: Callable[[Container], int]
 
 
+def _portions(portion: Callable[[], int]) -> int:
+    """Do one portion after another, a transaction each, until none is left or the time is up.
+
+    One a knock would fall behind where more comes in than it takes.
+    """
+    total, end = 0, monotonic() + _SECONDS
+    while done := portion():
+        total += done
+        if monotonic() >= end:
+            break
+    return total
+
+
 def drain(container: Container) -> int:
     """Drain the outbox until nothing is due or the next knock is near."""
-    report = container.drainer.until_idle(seconds=20.0)
+    report = container.drainer.until_idle(seconds=_SECONDS)
     metrics.count_outcomes(report)
     return report.handled
 
 
 def purge(container: Container) -> int:
-    """Remove attempts and callback bodies that have aged out."""
-    now = container.clock.now()
-    return container.db.transact(
-        lambda session: outbox.purge(session, now=now, keep=KEEP_ATTEMPTS, limit=_PURGE_BATCH)
+    """Remove attempts, callback bodies and stored answers that have aged out."""
+    now, db = container.clock.now(), container.db
+    return _portions(
+        lambda: db.transact(
+            lambda session: outbox.purge(session, now=now, keep=KEEP_ATTEMPTS, limit=_PURGE_BATCH)
+        )
+    ) + _portions(
+        lambda: db.transact(
+            lambda session: idempotency.purge(session, now=now, keep=KEEP_ANSWERS, limit=_PURGE_BATCH)
+        )
     )
 
 
@@ -61,8 +84,8 @@ def poll(container: Container) -> int:
 
 def lapse(container: Container) -> int:
     """Lapse awards whose published deadline has passed; budget and stock return."""
-    now = container.clock.now()
-    return container.db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH))
+    now, db = container.clock.now(), container.db
+    return _portions(lambda: db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH)))
 
 
 def end_campaigns(container: Container) -> int:
@@ -73,9 +96,11 @@ def end_campaigns(container: Container) -> int:
 
 def end_sessions(container: Container) -> int:
     """Remove logins that ended a while ago."""
-    before = container.clock.now() - KEEP_SESSIONS
-    return container.db.transact(
-        lambda session: identity.purge_sessions(session, ended_before=before, limit=_PURGE_BATCH)
+    before, db = container.clock.now() - KEEP_SESSIONS, container.db
+    return _portions(
+        lambda: db.transact(
+            lambda session: identity.purge_sessions(session, ended_before=before, limit=_PURGE_BATCH)
+        )
     )
 
 
