@@ -445,11 +445,19 @@ def _masked(session: Session, person_id: int) -> str:
     return f"{member.member_no[:3]}******{member.member_no[-3:]}"
 
 
+_RULES_READ = "campaigns.rules_read"
+
+
 def _rules_of(session: Session, record: DrawRecord) -> Rules:
-    # The session keeps the row, so a page of draws by one version reads it once.
-    row = session.get(CampaignVersion, (record.campaign_id, record.version))
-    assert row is not None
-    return parse_rules(row.rules)
+    # Read and parsed once a session, not once a draw: large rules cost a tenth of a second, and a page of
+    # winners is public.
+    parsed: dict[tuple[int, int], Rules] = session.info.setdefault(_RULES_READ, {})
+    key = (record.campaign_id, record.version)
+    if key not in parsed:
+        row = session.get(CampaignVersion, key)
+        assert row is not None
+        parsed[key] = parse_rules(row.rules)
+    return parsed[key]
 
 
 def verify_draw(session: Session, *, draw_id: int) -> Verification:

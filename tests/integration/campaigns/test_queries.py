@@ -11,7 +11,7 @@ from app.campaigns import queries
 from app.campaigns.book import CampaignBook
 from app.campaigns.errors import NothingPublished, UnknownDraw
 from app.campaigns.parser import parse_rules
-from app.campaigns.rules import PhonePolicy
+from app.campaigns.rules import PhonePolicy, Rules
 from app.codes.queries import code_facts
 from app.members.queries import membership
 from tests.factories.campaign_world import OLGA, CampaignWorld
@@ -108,6 +108,25 @@ def test_winners_above_500_yuan_are_published_masked(world: CampaignWorld) -> No
     assert {line.member for line in found} == {f"{number[:3]}******{number[-3:]}"}
     assert world.read(queries.winners, campaign_id=campaign, before=found[0].draw_id) == found[1:]
     assert world.read(queries.winners, campaign_id=campaign, limit=1) == found[:1]
+
+
+def test_a_page_of_winners_parses_each_version_once(
+    world: CampaignWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is public, and large rules take long to read."""
+    campaign = world.run(prizes=[money("more", 50_001)], pools=[pool("everybody", 0, {"more": 1})], fen=10**7)
+    who = world.member()
+    for _ in range(5):
+        world.draw(who)
+    parsed: list[object] = []
+
+    def parse(rules: object) -> Rules:
+        parsed.append(rules)
+        return parse_rules(rules)
+
+    monkeypatch.setattr(queries, "parse_rules", parse)
+    assert len(world.read(queries.winners, campaign_id=campaign)) == 5
+    assert len(parsed) == 2
 
 
 def test_a_campaign_that_has_published_nothing_has_no_winners(world: CampaignWorld) -> None:
