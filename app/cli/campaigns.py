@@ -75,9 +75,9 @@ def _with_reason(cli: Cli, name: str, act: Callable[..., None], reason: str | No
 
 @campaigns.command()
 @click.argument("name")
-@click.option("--payer", help="Merchant number that pays money prizes.")
+@click.option("--payer", "mchid", help="Merchant number that pays money prizes.")
 @pass_cli
-def create(cli: Cli, /, *, name: str, payer: str | None) -> None:
+def create(cli: Cli, /, *, name: str, mchid: str | None) -> None:
     """Create the empty campaign NAME (BRAND/KEY)."""
     now, actor = cli.container.clock.now(), cli.actor
     slug, _, key = name.partition("/")
@@ -85,7 +85,7 @@ def create(cli: Cli, /, *, name: str, payer: str | None) -> None:
     def work(session: Session) -> int:
         owner = brand_id(session, slug)
         assert owner is not None
-        paying = payer_of(session, payer).id if payer else None
+        paying = payer_of(session, mchid).id if mchid else None
         return operations.create(session, brand_id=owner, key=key, payer_id=paying, now=now, actor=actor)
 
     cli.write(work)
@@ -120,24 +120,51 @@ def save(cli: Cli, /, *, name: str, file: Path) -> None:
 
 @campaigns.command()
 @click.argument("name")
-@click.argument("yuan")
-@click.option("--reference", required=True, help="Purchase order or the like; used once.")
+@click.argument("mchid")
 @pass_cli
-def fund(cli: Cli, /, *, name: str, yuan: str, reference: str) -> None:
-    """Add YUAN to the budget."""
+def payer(cli: Cli, /, *, name: str, mchid: str) -> None:
+    """Let the payer MCHID pay what is won from now on."""
     now, actor = cli.container.clock.now(), cli.actor
-    try:
-        amount_fen = parse_yuan(yuan)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
     _act(
         cli,
         name,
-        lambda session, campaign: funding.fund(
-            session, campaign_id=campaign, amount_fen=amount_fen, reference=reference, now=now, actor=actor
+        lambda session, campaign: operations.choose_payer(
+            session, campaign_id=campaign, payer_id=payer_of(session, mchid).id, now=now, actor=actor
         ),
     )
-    click.echo(f"{format_yuan(amount_fen)} yuan added")
+    click.echo(f"{mchid} pays from now on")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.argument("yuan")
+@click.option("--reference", required=True, help="Purchase order or the like; used once.")
+@click.option("--pool", help="Move it from the campaign's budget to that of this pool instead.")
+@click.option("--out", "outwards", is_flag=True, help="Take it out instead; what is promised must stay.")
+@pass_cli
+def fund(cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None, outwards: bool) -> None:
+    """Add YUAN to the budget."""
+    now, actor = cli.container.clock.now(), cli.actor
+    amount_fen = _fen(yuan)
+    common: dict[str, Any] = {"reference": reference, "now": now, "actor": actor}
+
+    def work(session: Session, campaign: int) -> None:
+        if pool is not None:
+            signed = -amount_fen if outwards else amount_fen
+            funding.set_aside(session, campaign_id=campaign, pool=pool, amount_fen=signed, **common)
+        else:
+            move = funding.defund if outwards else funding.fund
+            move(session, campaign_id=campaign, amount_fen=amount_fen, **common)
+
+    _act(cli, name, work)
+    click.echo(f"{format_yuan(amount_fen)} yuan {'taken out' if outwards else 'added'}")
+
+
+def _fen(yuan: str) -> int:
+    try:
+        return parse_yuan(yuan)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @campaigns.command()
@@ -218,6 +245,16 @@ def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
         ),
     )
     click.echo(f"version {done.version} is in force")
+
+
+@campaigns.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def withdraw(cli: Cli, /, *, name: str, reason: str) -> None:
+    """Take a proposed change back, or turn it down; it stays as a draft."""
+    _with_reason(cli, name, operations.withdraw, reason)
+    click.echo("withdrawn")
 
 
 @campaigns.command()

@@ -155,7 +155,12 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path)
     brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-1")
     again = brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-1", ok=False)
     assert "[already_posted]" in again.stderr
+    brand("campaigns", "payer", "tea/june", "1900000001")
     brand("campaigns", "publish", "tea/june")
+    brand("campaigns", "fund", "tea/june", "10", "--reference", "PO-2")
+    brand("campaigns", "fund", "tea/june", "10", "--reference", "PO-2-back", "--out")
+    refused = brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-3", "--out", ok=False)
+    assert "[campaign_promise_not_backed]" in refused.stderr
     left = {
         row["what"]: row["left"]
         for row in json.loads(brand("campaigns", "show", "tea/june", "--json").stdout)
@@ -166,7 +171,8 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path)
     actions = [
         row["action"] for row in json.loads(brand("campaigns", "history", "tea/june", "--json").stdout)
     ]
-    assert actions == ["resumed", "stopped", "published", "funded", "saved", "created"]
+    before = ["published", "payer_chosen", "funded", "saved", "created"]
+    assert actions == ["resumed", "stopped", "defunded", "funded", *before]
     assert "0 draws checked, 0 differences" in brand("draws", "verify", "--campaign", "tea/june").stdout
 
 
@@ -188,6 +194,8 @@ def test_a_change_against_shoppers_needs_a_second_operator(
     brand("campaigns", "change", "tea/june", ok=False)
     proposed = brand("campaigns", "change", "tea/june", "--reason", "price").stdout
     sha256 = proposed.split()[-1]
+    brand("campaigns", "withdraw", "tea/june", "--reason", "not now")
+    brand("campaigns", "change", "tea/june", "--reason", "price")
     assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/june", sha256, ok=False).stderr
     monkeypatch.setenv("SAOMA_OPERATOR", "peter")
     assert "version 2 is in force" in brand("campaigns", "approve", "tea/june", sha256).stdout
