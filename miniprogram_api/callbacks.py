@@ -9,6 +9,7 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from app.http.access import public
+from app.http.intake import read_body
 from app.kernel.boundaries import reach
 from app.payouts import operations as payouts
 from app.payouts import queries
@@ -22,7 +23,7 @@ callbacks = FlaskBlueprint("callbacks", __name__, url_prefix="/miniprogram/v1/ca
 def receive_pay(mchid: str) -> Response:
     """Record a merchant transfer's notice (platform contracts 4.2, 4.4, 4.8)."""
     container = context.container()
-    body = request.get_data(cache=False)
+    body = read_body(request)
     with container.db.read() as session:
         payer = queries.payer_of(session, mchid)
         credentials = queries.credentials(payer)

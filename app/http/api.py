@@ -18,7 +18,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from app.http.access import Rule, View, attach
 from app.http.idempotency import KeyReused
-from app.http.intake import parse_json
+from app.http.intake import parse_json, read_body
 from app.http.limits import guard
 from app.http.problems import MAX_ERRORS, PROBLEM_JSON, InvalidInput, flatten
 from app.http.schemas import Problem
@@ -43,7 +43,7 @@ class _Parser(FlaskParser):
         self.DEFAULT_UNKNOWN_BY_LOCATION = {**self.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
 
     def _raw_load_json(self, req: Request) -> Any:
-        raw = req.get_data(cache=True)
+        raw = read_body(req)
         # A request without a body says the same as one with an empty object.
         if raw and req.mimetype != "application/json":
             raise UnsupportedMediaType

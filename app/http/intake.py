@@ -10,6 +10,7 @@ import secrets
 from typing import Any, NoReturn
 
 from flask import Request, g
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from app.http.problems import BadJson
 
@@ -27,6 +28,23 @@ def give_request_id(request: Request) -> None:
     """Take over the caller's X-Request-Id when it is plain, else make one; it is in `g.request_id`."""
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _PLAIN_ID.fullmatch(given) else secrets.token_hex(12)
+
+
+def read_body(request: Request) -> bytes:
+    """Return the whole body; raise BadRequest or RequestEntityTooLarge.
+
+    What comes in chunks has no length to be judged by: a malformed chunk shows only here, and so does a body
+    that is too long, which would be cut off at the limit and taken for a whole one.
+    """
+    try:
+        raw = request.get_data(cache=True)
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - each web server has errors of its own for what a client sends
+        raise BadRequest from None
+    if request.content_length is None and len(raw) >= MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return raw
 
 
 def parse_json(raw: bytes) -> Any:

@@ -83,6 +83,48 @@ def test_bodies_that_are_not_json(world: World) -> None:
     assert world.written() == []
 
 
+class _MalformedChunk(Exception):
+    """As gunicorn says it: an error of its own class."""
+
+
+class _Chunks(io.BytesIO):
+    """A body that comes in chunks; the last one may be malformed, as web servers tell it."""
+
+    def __init__(self, content: bytes, *, malformed: bool = False) -> None:
+        super().__init__(content)
+        self._malformed = malformed
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        if self._malformed and not count:
+            raise _MalformedChunk("zz")
+        return count
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status", "code"),
+    [
+        (_Chunks(b'{"text": "a"}'), 201, None),
+        (_Chunks(b'{"text": "a"}', malformed=True), 400, "bad_request"),
+        # Its beginning alone would be a note.
+        (_Chunks(b'{"text": "a"}' + b" " * MAX_BODY_BYTES + b"!"), 413, "too_large"),
+    ],
+    ids=["whole", "malformed", "too long"],
+)
+def test_bodies_in_chunks(world: World, chunks: _Chunks, status: int, code: str | None) -> None:
+    answer = world.client.post(
+        "/notes",
+        content_type="application/json",
+        headers=world.headers(),
+        environ_overrides={"wsgi.input": chunks, "wsgi.input_terminated": True},
+    )
+    if code is None:
+        assert answer.status_code == status
+    else:
+        _problem(answer, status, code)
+    assert world.written() == ([] if code else ["a"])
+
+
 @pytest.mark.parametrize(
     "authorization",
     ["", "Bearer", "Bearer ", "Bearer s1.nonsense", "Basic dXNlcjpwYXNz", "Bearer " + "x" * 5000],
