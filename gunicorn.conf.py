@@ -23,7 +23,8 @@ graceful_timeout = 30
 keepalive = 5
 # The kit writes one structured line per request; the server's own access log would hold raw paths.
 accesslog = None
-loglevel = "warning"
+# It names the address and the raw line of whoever sends nonsense, at level warning.
+loglevel = "error"
 limit_request_line = 2048
 limit_request_fields = 64
 control_socket_disable = True

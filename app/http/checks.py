@@ -55,7 +55,7 @@ def readyz() -> Response:
         raise NotReady("the database does not answer") from None
     # A newer schema is fine: the next release migrates before this one leaves.
     if revision is None or int(revision) < _head():
-        raise NotReady("the database lacks migrations; run `saoma migrate`")
+        raise NotReady("the database lacks migrations; run `saoma db upgrade`")
     return respond_json(200, {"status": "ready", "schema": revision})
 
 

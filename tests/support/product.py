@@ -14,27 +14,30 @@ from app.payouts.interfaces import TransferGateway
 _NOBODY = "http://127.0.0.1:9"
 
 
-def settings(database_url: str, data: Path, **environment: str) -> Settings:
+def environment(database_url: str, data: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a product on the database at `database_url`."""
+    return {
+        "SAOMA_DATA": str(data),
+        "SAOMA_DATABASE_URL": database_url,
+        "SAOMA_MASTER_KEYS": "1:" + base64.b64encode(bytes(range(32))).decode(),
+        "SAOMA_CODE_KEY": base64.b64encode(bytes(32)).decode(),
+        "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
+        "SAOMA_PUBLIC_URL": "https://m.example.com",
+        "SAOMA_WECHAT_API_URL": _NOBODY,
+        "SAOMA_PAY_API_URL": _NOBODY,
+        **more,
+    }
+
+
+def settings(database_url: str, data: Path, **more: str) -> Settings:
     """Return the settings of a product on the database at `database_url`."""
-    return load_settings(
-        {
-            "SAOMA_DATA": str(data),
-            "SAOMA_DATABASE_URL": database_url,
-            "SAOMA_MASTER_KEYS": "1:" + base64.b64encode(bytes(range(32))).decode(),
-            "SAOMA_CODE_KEY": base64.b64encode(bytes(32)).decode(),
-            "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
-            "SAOMA_PUBLIC_URL": "https://m.example.com",
-            "SAOMA_WECHAT_API_URL": _NOBODY,
-            "SAOMA_PAY_API_URL": _NOBODY,
-            **environment,
-        }
-    )
+    return load_settings(environment(database_url, data, **more))
 
 
 @contextmanager
-def product(database_url: str, data: Path, **environment: str) -> Iterator[Container]:
+def product(database_url: str, data: Path, **more: str) -> Iterator[Container]:
     """Yield a container on the migrated database at `database_url`; close it at the end."""
-    with product_by(settings(database_url, data, **environment)) as container:
+    with product_by(settings(database_url, data, **more)) as container:
         yield container
 
 
