@@ -1,7 +1,5 @@
 """What was won, and collecting it."""
 
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooLong
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +14,6 @@ from app.http.idempotency import Answer
 from app.http.paging import BadCursor, PageQuery
 from app.identity import queries as persons
 from app.identity.queries import Principal
-from app.outbox.drain import DrainReport
 from app.payouts import queries as bills
 from app.payouts.errors import AlreadyPaid, AmountNotPayable, AppNotBound, NameNeeded, NoOpenid
 from app.payouts.operations import OPEN_TOPIC
@@ -35,10 +32,8 @@ from app.rewards.errors import (
 )
 from app.rewards.models import AwardState
 from miniprogram_api import context, present
+from miniprogram_api.deliveries import Deliveries
 from miniprogram_api.schemas import AwardAnswer, AwardsPage, CollectAnswer, CollectBody
-
-DELIVER_WITHIN_SECONDS = 2.0
-_DELIVERIES = 8
 
 awards = Blueprint("awards", __name__, url_prefix="/miniprogram/v1", description="What was won")
 
@@ -151,24 +146,7 @@ def _collected(award: dict[str, Any], bill: BillView | None, *, replayed: bool) 
 
 
 def _deliver(message_id: int) -> None:
-    """Send the bill now instead of at the next knock; whoever waits longer is answered 202.
-
-    The call goes on by itself then: its lease, not this request, decides when another may take it up.
-    """
+    """Send the bill now instead of at the next knock; whoever waits longer is answered 202."""
     drainer = context.container().drainer
-    pool: ThreadPoolExecutor = current_app.extensions["saoma.deliveries"]
-
-    def deliver() -> DrainReport:
-        report = drainer.deliver(OPEN_TOPIC, message_id)
-        metrics.count_outcomes(report)
-        return report
-
-    try:
-        pool.submit(deliver).result(timeout=DELIVER_WITHIN_SECONDS)
-    except TooLong:
-        return
-
-
-def deliveries() -> ThreadPoolExecutor:
-    """Return the threads that deliver what requests have just enqueued."""
-    return ThreadPoolExecutor(_DELIVERIES, thread_name_prefix="saoma-deliver")
+    deliveries: Deliveries = current_app.extensions["saoma.deliveries"]
+    deliveries.try_now(lambda: metrics.count_outcomes(drainer.deliver(OPEN_TOPIC, message_id)))

@@ -5,9 +5,10 @@ from flask import Flask
 from app.factory import Container
 from app.http.api import Api, register_pages
 from miniprogram_api import documentation, pages, positions
-from miniprogram_api.awards import awards, deliveries
+from miniprogram_api.awards import awards
 from miniprogram_api.callbacks import callbacks
 from miniprogram_api.campaigns import campaigns
+from miniprogram_api.deliveries import Deliveries
 from miniprogram_api.draws import draws
 from miniprogram_api.membership import membership
 from miniprogram_api.points import points
@@ -24,7 +25,7 @@ money is in fen (1/100 yuan). A write that takes an `Idempotency-Key` may be rep
 def register(app: Flask, container: Container) -> None:
     """Add the API, the pages and the callbacks to `app`."""
     app.extensions["saoma.positions"] = positions.build(container.settings)
-    app.extensions["saoma.deliveries"] = deliveries()
+    app.extensions["saoma.deliveries"] = Deliveries()
     api = Api(
         app,
         spec_kwargs={
