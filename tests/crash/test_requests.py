@@ -144,7 +144,8 @@ def test_a_callback(counter: Counter, kills: int, boundary: str) -> None:
         with counter.closed() as nobody:
             shopper.confirm(shopper.collect(award).json()["transfer"])
             counter.workers.die("serve", boundary, **_repeated(_first(nobody)))
-        assert counter.workers.standing("inbox.pay") == (set() if boundary == "edge.recording" else {WAITING})
+            left = set() if boundary == "edge.recording" else {WAITING}
+            assert counter.workers.standing("inbox.pay") == left
         shopper.wait_for(award, "fulfilled")
         counter.await_answers()
         assert counter.faults() == []
