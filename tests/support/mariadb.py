@@ -175,6 +175,8 @@ class _Keeper:
                 "--no-defaults",
                 f"--user={user}",
                 f"--datadir={data}",
+                # In the common one, two installations at the same time take away each other's files.
+                f"--tmpdir={temporary}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 "--skip-name-resolve",
