@@ -1,7 +1,7 @@
 """The API keeps to its own document, whatever is sent: schemathesis, authenticated and stateful.
 
 Data that only a platform or an earlier answer can give (login codes, scanned codes, ids) are put into half
-of the valid requests, so that operations are reached beyond their first refusal. Seeded; 45 seconds at most.
+of the valid requests, so that operations are reached beyond their first refusal. Seeded; twenty seconds on two quiet cores, 60 at most.
 """
 
 import random
@@ -74,7 +74,7 @@ def _schema(shop: Shop, realist: Realist) -> Any:
     config = SchemathesisConfig.from_dict(
         {
             "seed": SEED,
-            "max-time": 45,
+            "max-time": 60,
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
             "phases": {"stateful": {"generation": {"max-examples": EXAMPLES}}},
             # What a document cannot say: a text that is no code, a cursor that was not given out.
