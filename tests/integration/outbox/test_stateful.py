@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -67,6 +68,7 @@ PLANS = [
 BOUNDARIES = ["preparing", "prepared", "performed", "settling", "settled"]
 keys = st.integers(0, 7)
 topics = st.sampled_from([SAFE, BLIND])
+deaths = st.none() | st.sampled_from(BOUNDARIES)
 
 
 class Killed(BaseException):
@@ -220,6 +222,14 @@ class Outbox(RuleBasedStateMachine):
 
     # What happens
 
+    @initialize(plans=st.lists(st.sampled_from(PLANS), min_size=4, max_size=8), dies_at=deaths)
+    def begin_with_work(self, plans: list[str], dies_at: str | None) -> None:
+        for topic in (SAFE, BLIND):
+            for key, plan in enumerate(plans):
+                self.enqueue(topic, key)
+                self.plan(topic, key, plan)
+            self.drain(topic, dies_at)
+
     @rule(topic=topics, key=keys)
     def enqueue(self, topic: str, key: int) -> None:
         name = f"k{key}"
@@ -235,7 +245,7 @@ class Outbox(RuleBasedStateMachine):
     def plan(self, topic: str, key: int, plan: str) -> None:
         self.tools[topic].plans[f"k{key}"] = plan
 
-    @rule(topic=topics, dies_at=st.none() | st.sampled_from(BOUNDARIES))
+    @rule(topic=topics, dies_at=deaths)
     def drain(self, topic: str, dies_at: str | None) -> None:
         with dying(f"{topic}.{dies_at}"):
             self.worker.round([topic])
