@@ -52,10 +52,15 @@ FIRST_POLL = timedelta(minutes=2)
 LONGEST_POLL = timedelta(hours=3)
 
 
-def bill_number(bill_id: int) -> str:
-    """Return the number of a bill: 15 letters and digits that tell nobody how many bills there are."""
+def bill_number(award_id: int, generation: int) -> str:
+    """Return the number of an award's bill: 17 letters and digits that tell nobody how many there are.
+
+    It follows from the award and from which of its bills it is, and from nothing else. Should a backup be
+    restored that does not know a bill, the next tap on Collect names the number that the bill had, and the
+    platform answers how it ended instead of paying again.
+    """
     public = PublicIds(secrets.ring().derive("payouts.bill_no"))
-    return "SB" + public.encode("bl", bill_id).removeprefix("bl_").upper()
+    return f"SB{public.encode('bl', award_id).removeprefix('bl_').upper()}{generation:02d}"
 
 
 def open_bill(
@@ -118,6 +123,7 @@ def open_bill(
         assert rival is not None
         return _present(session, award_id, rival.state)
     frozen = {
+        "generation": generation,
         "app_id": app_id,
         "appid": appid,
         "openid": openid,
@@ -126,7 +132,7 @@ def open_bill(
         "remark": remark,
         "opened_by": actor.label[:64],
     }
-    _insert_bill(session, payer, payout_id, generation, frozen, now=now)
+    _insert_bill(session, payer, payout_id, bill_number(award_id, generation), frozen, now=now)
     return _present(session, award_id, PayoutState.OPEN)
 
 
@@ -134,7 +140,7 @@ def _insert_bill(
     session: Session,
     payer: Payer,
     payout_id: int,
-    generation: int,
+    bill_no: str,
     frozen: Mapping[str, object],
     *,
     now: datetime,
@@ -144,7 +150,6 @@ def _insert_bill(
     Everything that the request will say is frozen in the row, so that each repeat says the same.
     """
     bill_id = new_id()
-    bill_no = bill_number(bill_id)
     amount_fen = frozen["amount_fen"]
     assert isinstance(amount_fen, int)
     message_id = enqueue(
@@ -156,7 +161,6 @@ def _insert_bill(
             "id": bill_id,
             "payout_id": payout_id,
             "payer_id": payer.id,
-            "generation": generation,
             "bill_no": bill_no,
             "state": BillState.NEW,
             **frozen,

@@ -49,11 +49,14 @@ def test_a_second_tap_returns_the_bill_that_is_open(world: PrizeWorld) -> None:
 
 def test_a_number_tells_nobody_anything_and_fits_the_platform(world: PrizeWorld) -> None:
     numbers = [open_bill(world, world.person(), award_id=award).bill_no for award in range(1, 9)]
-    assert all(re.fullmatch(r"[0-9A-Za-z]{15}", number) for number in numbers)
+    assert all(re.fullmatch(r"[0-9A-Za-z]{17}", number) for number in numbers)
     assert len(set(numbers)) == 8
     assert numbers != sorted(numbers)
-    bill = world.bill_rows()[0]
-    assert operations.bill_number(bill.id) == bill.bill_no
+    # It can be told from the award alone, also by a database that has forgotten the bill.
+    assert numbers == [operations.bill_number(award, 1) for award in range(1, 9)]
+    later = [operations.bill_number(1, generation) for generation in (1, 2, 11, 112)]
+    assert len(set(later)) == 4
+    assert all(re.fullmatch(r"[0-9A-Za-z]{17,28}", number) for number in later)
 
 
 def test_the_request_says_what_the_payer_and_the_award_say(world: PrizeWorld) -> None:

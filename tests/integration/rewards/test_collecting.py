@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.identity.queries import Cluster
 from app.organisation.operations import register_app
@@ -173,6 +173,36 @@ def test_after_the_deadline_a_failed_bill_has_no_successor(world: PrizeWorld) ->
     assert world.do(operations.lapse_due) == 1
     assert world.books()["budget"] == 100_000
     assert count(world, Bill) == 1
+
+
+def test_a_restored_backup_that_forgot_a_bill_pays_no_second_time(world: PrizeWorld) -> None:
+    won = world.grant(world.person())
+    world.collect(won)
+    world.drain()
+    number = world.bill(won).bill_no
+    world.pay.confirm(number)
+    world.call_back(number)
+    world.drain()
+    assert world.now_award(won).state is AwardState.FULFILLED
+    _restore_from_before_the_tap(world)
+
+    assert world.now_award(won).state is AwardState.COLLECTIBLE
+    world.collect(won)
+    world.drain()
+    assert world.now_award(won).state is AwardState.FULFILLED
+    assert world.pay.paid() == {"openid-000001": 100}
+    assert world.books()["paid"] == 100
+
+
+def _restore_from_before_the_tap(world: PrizeWorld) -> None:
+    """Bring the database to where a backup would have it that was made when the award had just been won."""
+    forgotten = ("bills", "payouts", "inbox_messages", "outbox_attempts", "outbox_facts", "outbox_finished")
+    with world.db.engine.connect() as connection:
+        for table in forgotten:
+            connection.execute(text(f"DELETE FROM {table}"))
+        connection.execute(text("DELETE FROM ledger_transfers WHERE reason = 'award.paid'"))
+        connection.execute(text("UPDATE awards SET state = 'collectible', resolved_at = NULL"))
+        connection.commit()
 
 
 def test_a_verified_name_goes_with_a_large_award(world: PrizeWorld) -> None:
