@@ -23,6 +23,7 @@ from app.catalogue.models import Product
 from app.codes.models import CodeBatch, Scan
 from app.codes.outcome import CodeFacts
 from app.db.base import BigInt, UtcDateTime
+from app.db.prepared import Prepared
 from app.ledger.models import Account
 from app.members.queries import MEMBERSHIP
 from app.risk.lists import Entry, Level, ListKind, Subject, SubjectKind
@@ -96,7 +97,7 @@ _RUNS = (
     & (Campaign.ends_at > bindparam("now"))
 )
 _LATEST_FIRST = (Campaign.starts_at.desc(), Campaign.id.desc())
-_BY_SCAN = (
+_BY_SCAN = Prepared(
     select(*_SHELF, Scan.person_id, Scan.batch_id, Scan.code_index, Scan.region)
     .select_from(Scan)
     .outerjoin(CodeBatch, CodeBatch.id == Scan.batch_id)
@@ -105,7 +106,7 @@ _BY_SCAN = (
     .where(Scan.id == bindparam("scan"))
     .order_by(*_LATEST_FIRST)
 )
-_BY_PRODUCT = (
+_BY_PRODUCT = Prepared(
     select(*_SHELF)
     .select_from(Product)
     .outerjoin(Campaign, (Campaign.brand_id == Product.brand_id) & _RUNS)
@@ -116,7 +117,7 @@ _BY_PRODUCT = (
 
 def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | None:
     """Return a scan and what it could be drawn for at `now`; None when there is no such scan."""
-    rows = session.connection().execute(_BY_SCAN, {"scan": scan_id, "now": now}).all()
+    rows = _BY_SCAN.all(session, {"scan": scan_id, "now": now})
     if not rows:
         return None
     first = rows[0]
@@ -125,7 +126,7 @@ def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | 
 
 def for_product(session: Session, *, product_id: int, now: datetime) -> Shelf | None:
     """Return what codes of a product could be drawn for at `now`; None when there is no such product."""
-    rows = session.connection().execute(_BY_PRODUCT, {"product": product_id, "now": now}).all()
+    rows = _BY_PRODUCT.all(session, {"product": product_id, "now": now})
     return _shelf(rows) if rows else None
 
 
@@ -222,7 +223,7 @@ def _statement() -> Any:
 
 
 _ENTRY = ("list", "subject_kind", "subject_hash", "effect", "expires_at")
-_CONTEXT = _statement()
+_CONTEXT = Prepared(_statement())
 
 
 def gather(
@@ -249,7 +250,7 @@ def gather(
     entries: list[Entry] = []
     is_member = consents = False
     tier: str | None = None
-    for row in session.connection().execute(_CONTEXT, parameters):
+    for row in _CONTEXT.all(session, parameters):
         if row.part == _DRAWS:
             counts[row.id] = Counts(int(row.count1), int(row.count2))
         elif row.part == _MEMBER:

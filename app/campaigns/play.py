@@ -40,6 +40,7 @@ from app.codes.operations import claim
 from app.codes.outcome import CodeFacts, ScanOutcome
 from app.codes.outcome import decide as judge_code
 from app.db.engine import Replay
+from app.db.prepared import Prepared
 from app.identity.errors import VirtualPerson
 from app.identity.operations import lock_cluster
 from app.identity.queries import Cluster, Principal
@@ -298,15 +299,17 @@ def _refused(refusal: Refusal, facts: DrawFacts) -> DomainError:
 # The campaign's row is locked shared by the very statement that writes the draw: a stop waits for draws on
 # their way, and no draw follows it. A version that is not in force any more writes nothing.
 _COLUMNS = [column for column in Draw.__table__.columns if column.name != "campaign_id"]
-_INSERT = insert(Draw).from_select(
-    ["campaign_id", *[column.name for column in _COLUMNS]],
-    select(Campaign.id, *[bindparam(column.name, type_=column.type) for column in _COLUMNS])
-    .where(
-        Campaign.id == bindparam("campaign"),
-        Campaign.version == bindparam("in_force"),
-        Campaign.state == CampaignState.PUBLISHED,
+_INSERT = Prepared(
+    insert(Draw).from_select(
+        ["campaign_id", *[column.name for column in _COLUMNS]],
+        select(Campaign.id, *[bindparam(column.name, type_=column.type) for column in _COLUMNS])
+        .where(
+            Campaign.id == bindparam("campaign"),
+            Campaign.version == bindparam("in_force"),
+            Campaign.state == CampaignState.PUBLISHED,
+        )
+        .with_for_update(read=True),
     )
-    .with_for_update(read=True),
 )
 
 
@@ -332,8 +335,7 @@ def _write(session: Session, record: DrawRecord, version: PublishedVersion, outc
         "campaign": version.campaign_id,
         "in_force": version.version,
     }
-    written = session.connection().execute(_INSERT, row, execution_options={"preserve_rowcount": True})
-    if written.rowcount != 1:
+    if _INSERT.run(session, row) != 1:
         raise Replay
 
 

@@ -33,6 +33,7 @@ from app.codes.outcome import UNCOUNTED, CodeFacts, Placement, ScanOutcome, deci
 from app.codes.permutation import KEY_BYTES
 from app.codes.queries import facts_of
 from app.db.once import insert_once
+from app.db.prepared import Prepared
 from app.identity.queries import Cluster
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
@@ -265,8 +266,8 @@ class ScanResult:
     drawn_draw_id: int | None
 
 
-_INSERT_SCAN = insert(Scan)
-_INSERT_CLAIM = insert(CodeClaim)
+_INSERT_SCAN = Prepared(insert(Scan))
+_INSERT_CLAIM = Prepared(insert(CodeClaim))
 
 
 def record_scan(
@@ -303,7 +304,7 @@ def record_scan(
         "first_at": first_at,
         "first_person_id": first_by,
     }
-    session.connection().execute(_INSERT_SCAN, row)
+    _INSERT_SCAN.run(session, row)
     return ScanResult(
         scan_id=scan_id,
         outcome=outcome,

@@ -27,6 +27,7 @@ from app.codes.models import (
 )
 from app.codes.outcome import CodeFacts, Placement, ScanOutcome
 from app.codes.packs import Pack
+from app.db.prepared import Prepared
 from app.organisation.models import Brand
 
 
@@ -144,7 +145,7 @@ def _facts_statement() -> Any:
     )
 
 
-_FACTS = _facts_statement()
+_FACTS = Prepared(_facts_statement())
 
 
 def facts_of(session: Session, *, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
@@ -170,7 +171,7 @@ def code_facts(session: Session, *, batch_id: int, code_index: int) -> CodeFacts
 
 
 def _facts_row(session: Session, batch_id: int, code_index: int) -> Any:
-    return session.connection().execute(_FACTS, {"batch": batch_id, "code_index": code_index}).first()
+    return _FACTS.first(session, {"batch": batch_id, "code_index": code_index})
 
 
 def _facts(row: Any, batch_id: int, code_index: int) -> CodeFacts:

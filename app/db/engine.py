@@ -20,6 +20,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app.db.mysql import FastConnection
+
 T = TypeVar("T")
 
 _LOCK_WAIT_SECONDS = 10
@@ -58,6 +60,9 @@ class Database:
                 max_overflow=pool_size,
                 pool_recycle=1800,
                 pool_pre_ping=False,
+                # Every transaction here ends with its own commit or rollback before the connection goes back
+                # to the pool; another rollback there would be a round trip for nothing.
+                pool_reset_on_return=None,
                 connect_args={
                     "init_command": "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
                     f" innodb_lock_wait_timeout={_LOCK_WAIT_SECONDS}, time_zone='+00:00'",
@@ -66,6 +71,7 @@ class Database:
                     "write_timeout": 60,
                 },
             )
+            event.listen(self.engine, "do_connect", _connect_mysql)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -119,6 +125,10 @@ class Database:
     def dispose(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+def _connect_mysql(_dialect: object, _record: object, arguments: Any, options: Any) -> FastConnection:
+    return FastConnection(*arguments, **options)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -9,6 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.db.prepared import Prepared
+
 _MYSQL_DUPLICATE = 1062
 
 
@@ -20,13 +22,18 @@ def is_duplicate(error: IntegrityError) -> bool:
     return original.args[0] == _MYSQL_DUPLICATE or "UNIQUE constraint failed" in str(original)
 
 
-def insert_once(session: Session, statement: Insert, values: Mapping[str, Any] | None = None) -> bool:
+def insert_once(
+    session: Session, statement: Insert | Prepared, values: Mapping[str, Any] | None = None
+) -> bool:
     """Insert one row; return False when a unique key says that it is there already.
 
     Only the statement fails, not the transaction: both databases undo a single failed statement.
     """
     try:
-        session.connection().execute(statement, values)
+        if isinstance(statement, Prepared):
+            statement.run(session, values or {})
+        else:
+            session.connection().execute(statement, values)
     except IntegrityError as error:
         if is_duplicate(error):
             return False

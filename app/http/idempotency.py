@@ -14,7 +14,7 @@ not offered again.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,11 +24,11 @@ from sqlalchemy.orm import Session
 
 from app.db import secrets
 from app.db.once import insert_once
+from app.db.prepared import Prepared
 from app.http.models import IdempotencyKey
 from app.http.problems import InvalidInput
-from app.identity.errors import SessionEnded
 from app.identity.models import LoginSession
-from app.identity.queries import PRINCIPAL, Principal
+from app.identity.queries import PRINCIPAL, Principal, principal_of
 from app.kernel.errors import Conflict
 from app.kernel.json import canonical
 
@@ -89,14 +89,16 @@ def read_key(request: Request, *, operation: str, body: object, needed: bool, pe
 
 
 # Who calls and what they were answered before: one statement, since every write pays it.
-_CALLER_AND_ANSWER = PRINCIPAL.add_columns(
-    IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.answer
-).outerjoin(
-    IdempotencyKey,
-    (IdempotencyKey.person_id == LoginSession.person_id) & (IdempotencyKey.key_hash == bindparam("key_hash")),
+_CALLER_AND_ANSWER = Prepared(
+    PRINCIPAL.add_columns(
+        IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.answer
+    ).outerjoin(
+        IdempotencyKey,
+        (IdempotencyKey.person_id == LoginSession.person_id)
+        & (IdempotencyKey.key_hash == bindparam("key_hash")),
+    )
 )
-_CALLER_WIDTH = len(fields(Principal))
-_REMEMBER = insert(IdempotencyKey)
+_REMEMBER = Prepared(insert(IdempotencyKey))
 
 
 def look_up(session: Session, key: Key, *, session_id: int, now: datetime) -> tuple[Principal, Answer | None]:
@@ -105,11 +107,9 @@ def look_up(session: Session, key: Key, *, session_id: int, now: datetime) -> tu
     Raises SessionEnded, or KeyReused when the key answered another request of this person.
     """
     parameters = {"session_id": session_id, "now": now, "key_hash": key.key_hash}
-    row = session.connection().execute(_CALLER_AND_ANSWER, parameters).first()
-    if row is None:
-        raise SessionEnded("the session is over; log in again")
-    caller = Principal(*row[:_CALLER_WIDTH])
-    request_hash, status, body = row[_CALLER_WIDTH:]
+    rows = _CALLER_AND_ANSWER.all(session, parameters)
+    caller = principal_of(rows)
+    request_hash, status, body = rows[0][-3:]
     if request_hash is None:
         return caller, None
     if request_hash != key.request_hash:

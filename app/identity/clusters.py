@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.db.engine import Replay
+from app.db.prepared import Prepared
 from app.identity import conflicts
 from app.identity.errors import UnknownPerson
 from app.identity.models import LogAction, Merge, MergeMove, Person
@@ -30,6 +31,16 @@ _ROOTS = select(Person.id, Person.one_id).where(Person.id.in_(bindparam("persons
 _LOCK = (
     select(Person.id)
     .where(Person.id.in_(bindparam("roots", expanding=True)))
+    .order_by(Person.id)
+    .with_for_update()
+)
+# The root's row is found by its primary key, so it is locked before the members are looked for: whoever
+# changes the cluster holds it, and this waits there with nothing else in hand.
+_Root = aliased(Person)
+_LOCK_MEMBERS = Prepared(
+    select(Person.id)
+    .join_from(_Root, Person, Person.one_id == _Root.id)
+    .where(_Root.id == bindparam("root"))
     .order_by(Person.id)
     .with_for_update()
 )
@@ -63,15 +74,19 @@ def lock_roots(session: Session, person_ids: Collection[int]) -> dict[int, int]:
 
 
 def lock_one(session: Session, person_id: int, expected_root: int | None) -> Cluster:
-    """Lock the cluster of one person and return it; with the right `expected_root`, in two statements."""
-    connection = session.connection()
+    """Lock the cluster of one person and return it; with the right `expected_root`, in one statement."""
     held: set[int] = set()
-    root = expected_root
+    if expected_root is not None:
+        found = tuple([row.id for row in _LOCK_MEMBERS.all(session, {"root": expected_root})])
+        if person_id in found:
+            return Cluster(expected_root, found)
+        held.add(expected_root)
+    root: int | None = None
     for _ in range(ATTEMPTS):
         if root is not None:
             take(session, [root])
             held.add(root)
-        rows = connection.execute(CLUSTER, {"person": person_id}).all()
+        rows = CLUSTER.all(session, {"person": person_id})
         if not rows:
             raise UnknownPerson("there is no such person")
         root = rows[0].one_id

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db import secrets
+from app.db.prepared import Prepared
 from app.identity.errors import SessionEnded, UnknownPerson
 from app.identity.models import (
     ConflictReason,
@@ -39,7 +40,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request. `openid_identifier_id` is None for a virtual account."""
+    """Who makes a request. `openid_identifier_id` is None for a virtual account.
+
+    `person_ids` are those of the cluster as it stood when the session was read; empty means the person alone.
+    """
 
     person_id: int
     root_id: int
@@ -47,6 +51,12 @@ class Principal:
     openid_identifier_id: int | None
     virtual: bool
     session_id: int
+    person_ids: tuple[int, ...] = ()
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster as it stood when the session was read; who books value locks it and reads it again."""
+        return Cluster(self.root_id, self.person_ids or (self.person_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class LogEntry:
 
 _Member = aliased(Person)
 
-CLUSTER = (
+CLUSTER = Prepared(
     select(_Member.id, _Member.one_id)
     .join_from(Person, _Member, _Member.one_id == Person.one_id)
     .where(Person.id == bindparam("person"))
@@ -125,15 +135,21 @@ PRINCIPAL = (
         LoginSession.identifier_id,
         LoginSession.virtual,
         LoginSession.id,
+        _Member.id.label("member_id"),
     )
     .join_from(LoginSession, Person, Person.id == LoginSession.person_id)
+    .join(_Member, _Member.one_id == Person.one_id)
     .where(
         LoginSession.id == bindparam("session_id"),
         LoginSession.expires_at > bindparam("now"),
         LoginSession.revoked_at.is_(None),
     )
 )
-"""A living session to its person and root, in the order of `Principal`; parameters `session_id`, `now`."""
+"""A living session to its person and root, a row for each person of the cluster, in the order of `Principal`;
+parameters `session_id`, `now`."""
+
+_PRINCIPAL = Prepared(PRINCIPAL)
+_MEMBER_ID = 6
 
 _OPENID = (
     select(Identifier.value)
@@ -161,15 +177,20 @@ _HAS_PHONE = _PHONES.with_only_columns(Identifier.id).order_by(None).limit(1)
 
 def principal(session: Session, *, session_id: int, now: datetime) -> Principal:
     """Return who a session belongs to, in one statement; raise SessionEnded when it is over or revoked."""
-    row = session.connection().execute(PRINCIPAL, {"session_id": session_id, "now": now}).first()
-    if row is None:
+    return principal_of(_PRINCIPAL.all(session, {"session_id": session_id, "now": now}))
+
+
+def principal_of(rows: Sequence[Sequence[Any]]) -> Principal:
+    """Return the principal of rows that begin as those of `PRINCIPAL` do; raise SessionEnded for none."""
+    if not rows:
         raise SessionEnded("the session is over; log in again")
-    return Principal(*row)
+    caller: tuple[int, int, int, int | None, bool, int] = rows[0][:_MEMBER_ID]  # type: ignore[assignment]
+    return Principal(*caller, tuple(sorted([row[_MEMBER_ID] for row in rows])))
 
 
 def cluster(session: Session, *, person_id: int) -> Cluster:
     """Return the cluster of a person, in one statement; raise UnknownPerson."""
-    rows = session.connection().execute(CLUSTER, {"person": person_id}).all()
+    rows = CLUSTER.all(session, {"person": person_id})
     if not rows:
         raise UnknownPerson("there is no such person")
     return Cluster(rows[0].one_id, tuple(row.id for row in rows))

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Update, bindparam, case, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.once import insert_once, is_duplicate
+from app.db.prepared import Prepared
 from app.kernel.ids import new_id
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
 from app.ledger.models import Account, AccountKind, Asset, TransferRow
@@ -91,7 +92,7 @@ def post(session: Session, transfers: Sequence[Transfer], *, now: datetime) -> N
     rows = [_row(transfer, state, now) for transfer in transfers]
     _store_personal(session, state)
     try:
-        session.connection().execute(insert(TransferRow), rows)
+        _insert(session, rows)
     except IntegrityError as error:
         if is_duplicate(error):
             raise AlreadyPosted("a transfer with this key has been posted") from None
@@ -99,6 +100,16 @@ def post(session: Session, transfers: Sequence[Transfer], *, now: datetime) -> N
     guarded = [account for account in touched if account.kind is AccountKind.GUARDED and change[account]]
     if guarded:
         _change_guarded(session, [(account.id, change[account]) for account in guarded])
+
+
+_INSERT = Prepared(insert(TransferRow))
+
+
+def _insert(session: Session, rows: list[dict[str, object]]) -> None:
+    if len(rows) == 1:
+        _INSERT.run(session, rows[0])
+    else:
+        session.connection().execute(insert(TransferRow), rows)
 
 
 @dataclass(slots=True)
@@ -159,12 +170,12 @@ def _store_personal(session: Session, state: dict[int, _Running]) -> None:
 
 
 @lru_cache(maxsize=16)
-def _guarded_update(count: int) -> Update:
+def _guarded_update(count: int) -> Prepared:
     # One statement for all guarded rows: the hot rows are locked once, in the order of their ids.
     change = case(
         *((Account.id == bindparam(f"id{n}"), bindparam(f"change{n}")) for n in range(count)), else_=0
     )
-    return (
+    return Prepared(
         update(Account)
         .where(Account.id.in_([bindparam(f"id{n}") for n in range(count)]), Account.balance + change >= 0)
         .values(balance=Account.balance + change)
@@ -176,5 +187,5 @@ def _change_guarded(session: Session, changes: Sequence[tuple[int, int]]) -> Non
     for number, (account, amount) in enumerate(changes):
         values[f"id{number}"] = account
         values[f"change{number}"] = amount
-    if session.connection().execute(_guarded_update(len(changes)), values).rowcount != len(changes):
+    if _guarded_update(len(changes)).run(session, values) != len(changes):
         raise InsufficientBalance(tuple(account for account, _ in changes))

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from app.db.prepared import Prepared
 from app.members.errors import PolicyMissing, UnknownPlacement
 from app.members.models import AgeBand, Consent, Member, Placement, PlacementKind, Policy
 
@@ -79,6 +80,8 @@ MEMBERSHIP = (
 )
 """The membership of a cluster in the order of `Membership`; parameter `persons`."""
 
+_MEMBERSHIP = Prepared(MEMBERSHIP)
+
 _POLICY = (
     select(Policy.version, Policy.text_zh, Policy.text_en, Policy.sha256, Policy.published_at)
     .order_by(Policy.published_at.desc(), Policy.id.desc())
@@ -97,8 +100,8 @@ _PLACEMENT = select(
 
 def membership(session: Session, *, person_ids: Collection[int]) -> Membership | None:
     """Return the membership of a cluster, or None for a potential customer (ID-22); one statement."""
-    row = session.connection().execute(MEMBERSHIP, {"persons": list(person_ids)}).first()
-    return None if row is None else Membership(*row[:-1], consent_is_current=bool(row[-1]))
+    row = _MEMBERSHIP.first(session, {"persons": list(person_ids)})
+    return None if row is None else Membership(*row)
 
 
 def current_policy(session: Session) -> PolicyView:

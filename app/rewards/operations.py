@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert, resolve_alert
 from app.db.engine import Replay
+from app.db.prepared import Prepared
 from app.identity.models import Person
 from app.identity.queries import Cluster
 from app.kernel.actor import Actor
@@ -88,7 +89,7 @@ class NewAward:
             raise ValueError("a piece that leaves a stock arrives somewhere")
 
 
-_INSERT = insert(Award)
+_INSERT = Prepared(insert(Award))
 
 
 def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
@@ -105,8 +106,8 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     elif award.kind is AwardKind.MONEY:
         state = AwardState.COLLECTIBLE
     resolved_at = now if AWARD_TRANSITIONS.final(state) else None
-    session.connection().execute(
-        _INSERT,
+    _INSERT.run(
+        session,
         {
             "id": award_id,
             "brand_id": award.brand_id,

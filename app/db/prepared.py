@@ -1,0 +1,194 @@
+"""Core statements of the hot paths, compiled once and handed straight to the driver.
+
+SQLAlchemy compiles a statement once too, but for each execution it builds a context, a cursor, a result and
+its metadata, which together cost as much as the driver's own work. A scan or a draw is a dozen statements on
+one connection, so they go without: the text is kept per dialect, values pass through the same bind and result
+processors of the column types, errors are wrapped in the same exceptions.
+
+Where somebody listens to the engine's events (SQLite's BEGIN, a test that counts statements) the text goes
+through `exec_driver_sql`, so that nothing escapes the listener.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Executable
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.sql import Select
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from app.db.mysql import FastConnection
+
+Processor = Callable[[Any], Any]
+Parameters = Mapping[str, Any]
+
+
+class Prepared:
+    """One statement. Its parameters are always the same names; lists may have any length.
+
+    For an INSERT of a whole row: every column is a parameter of its name.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._forms: WeakKeyDictionary[Dialect, dict[tuple[int, ...], _Form]] = WeakKeyDictionary()
+        self._lists: tuple[str, ...] | None = None
+
+    def all(self, session: Session, parameters: Parameters) -> list[Any]:
+        """Return the rows as named tuples."""
+        form, rows, _ = self._send(session, parameters)
+        return form.shape(rows)
+
+    def first(self, session: Session, parameters: Parameters) -> Any:
+        """Return the first row as a named tuple, or None."""
+        form, rows, _ = self._send(session, parameters)
+        return form.shape(rows[:1])[0] if rows else None
+
+    def run(self, session: Session, parameters: Parameters) -> int:
+        """Execute a statement that returns nothing; return how many rows it found or wrote."""
+        return self._send(session, parameters)[2]
+
+    def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Sequence[Sequence[Any]], int]":
+        connection = session.connection()
+        form = self._form(connection.dialect, parameters)
+        values = form.bind(parameters)
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, FastConnection) or _is_observed(connection):
+            result = connection.exec_driver_sql(form.text, form.in_order(values))
+            return form, result.fetchall() if result.returns_rows else (), result.rowcount
+        try:
+            return form, *driver.run(form.text, values)
+        except driver.Error as error:
+            raise _wrapped(connection, error, form.text, values) from error
+
+    def _form(self, dialect: Dialect, parameters: Parameters) -> "_Form":
+        forms = self._forms.get(dialect)
+        if forms is None:
+            forms = self._forms.setdefault(dialect, {})
+        if self._lists is None:
+            self._lists = tuple(name for name, value in parameters.items() if isinstance(value, list))
+        lengths = tuple([len(parameters[name]) for name in self._lists]) if self._lists else ()
+        form = forms.get(lengths)
+        if form is None:
+            form = forms[lengths] = _compile(self._statement, dialect, parameters)
+        return form
+
+
+def _is_observed(connection: Connection) -> bool:
+    return connection._has_events or connection.engine._has_events  # noqa: SLF001 - there is no other way
+
+
+def _wrapped(connection: Connection, error: Exception, text: str, values: Parameters) -> Exception:
+    """Return `error` as SQLAlchemy would raise it; a connection that is gone is taken out of the pool."""
+    dialect = connection.dialect
+    driver: Any = connection.connection.dbapi_connection
+    is_gone = dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]
+    if is_gone:
+        connection.invalidate(error)
+    assert dialect.dbapi is not None
+    return DBAPIError.instance(
+        text,
+        dict(values),
+        error,
+        dialect.dbapi.Error,
+        hide_parameters=connection.engine.hide_parameters,
+        connection_invalidated=is_gone,
+        dialect=dialect,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A statement for one dialect, with lists of certain lengths.
+
+    constants: values of the statement's own. singles: parameters, with what turns their values into the
+    driver's. lists: the same, with the names of the elements. order: for drivers that want places. row and
+    readers: what makes a named tuple of a row, and what turns the values at some places into Python's.
+    """
+
+    text: str
+    constants: Parameters
+    singles: tuple[tuple[str, Processor | None], ...]
+    lists: tuple[tuple[str, tuple[str, ...], Processor | None], ...]
+    order: tuple[str, ...] | None
+    row: Callable[[Sequence[Any]], Any]
+    readers: tuple[tuple[int, Processor], ...]
+
+    def bind(self, parameters: Parameters) -> dict[str, Any]:
+        """Return all values as the driver wants them, by name."""
+        values = dict(self.constants)
+        for name, process in self.singles:
+            value = parameters[name]
+            values[name] = value if process is None else process(value)
+        for name, elements, process in self.lists:
+            given = parameters[name]
+            values.update(zip(elements, map(process, given) if process else given, strict=True))
+        return values
+
+    def in_order(self, values: dict[str, Any]) -> Any:
+        """Return `values` in the order of their places, where the driver wants that."""
+        return values if self.order is None else tuple(values[name] for name in self.order)
+
+    def shape(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return rows of the driver as named tuples of Python's values."""
+        row, readers = self.row, self.readers
+        if not readers:
+            return [row(values) for values in rows]
+        shaped = []
+        for found in rows:
+            values = list(found)
+            for place, read in readers:
+                values[place] = read(values[place])
+            shaped.append(row(values))
+        return shaped
+
+
+def _compile(statement: Executable, dialect: Dialect, parameters: Parameters) -> _Form:
+    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    if compiled.insert_prefetch or compiled.update_prefetch:
+        raise ValueError("a prepared statement has no defaults made in Python")
+    state = compiled.construct_expanded_state(dict(parameters))
+    processors = {
+        name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+        for bind, name in compiled.bind_names.items()
+    }
+    expanded = {element for elements in state.parameter_expansion.values() for element in elements}
+    constants, singles = {}, []
+    for name, value in state.parameters.items():
+        if name in expanded:
+            continue
+        process = processors.get(name)
+        if name in parameters:
+            singles.append((name, process))
+        else:
+            constants[name] = value if process is None else process(value)
+    lists = [
+        (name, tuple(elements), processors[name]) for name, elements in state.parameter_expansion.items()
+    ]
+    row, readers = _columns(statement, dialect)
+    order = tuple(state.positiontup) if state.positiontup is not None else None
+    return _Form(state.statement, constants, tuple(singles), tuple(lists), order, row, readers)
+
+
+def _columns(
+    statement: Executable, dialect: Dialect
+) -> tuple[Callable[[Sequence[Any]], Any], tuple[tuple[int, Processor], ...]]:
+    """Return what makes a named tuple of a row, and what turns its values into Python's."""
+    if not isinstance(statement, Select | CompoundSelect):
+        return tuple, ()
+    columns = list(statement.selected_columns)
+    readers = []
+    for place, column in enumerate(columns):
+        read = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        if read is not None:
+            readers.append((place, read))
+    names: Any = [str(column.key) for column in columns]
+    shape: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024
+    return shape._make, tuple(readers)

@@ -1,0 +1,169 @@
+"""Prepared statements do what SQLAlchemy's own execution does: types, lists, errors, listeners."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, event, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
+from sqlalchemy.orm import Session
+
+from app.alerts.models import Alert, Severity
+from app.db.engine import Database
+from app.db.once import insert_once
+from app.db.prepared import Prepared
+from app.http.models import IdempotencyKey
+from app.kernel.ids import new_id
+
+NOW = datetime(2026, 6, 1, 4, 0, 0, 123456, tzinfo=UTC)
+
+_INSERT = Prepared(insert(Alert))
+_RESOLVE = Prepared(update(Alert).where(Alert.kind == bindparam("of")).values(resolved_by="us"))
+_BY_SUBJECT = Prepared(
+    select(Alert.subject, Alert.severity, Alert.first_at, Alert.resolved_at, func.length(Alert.detail))
+    .where(Alert.subject.in_(bindparam("subjects", expanding=True)), Alert.kind == "it's 100% \\")
+    .order_by(Alert.subject)
+)
+
+
+@pytest.fixture(params=["mariadb", "mariadb, listened to", "sqlite"])
+def any_db(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Each database, and each way to it."""
+    database: Database = request.getfixturevalue("sqlite_db" if request.param == "sqlite" else "clean_db")
+    if "listened" not in request.param:
+        yield database
+        return
+    listened = Database(database.engine.url.render_as_string(hide_password=False))
+    event.listen(listened.engine, "before_cursor_execute", lambda *_: None)
+    yield listened
+    listened.dispose()
+
+
+def _row(subject: str, **changes: Any) -> dict[str, Any]:
+    row = {"id": new_id(), "kind": "it's 100% \\", "subject": subject, "open_key": f"test/{subject}"}
+    row |= {"severity": Severity.NOTICE, "detail": "扫码 %s", "times": 0, "first_at": NOW, "last_at": NOW}
+    return row | {"resolved_at": None, "resolved_by": None} | changes
+
+
+def _subjects(session: Session, *subjects: str) -> list[str]:
+    return [row.subject for row in _BY_SUBJECT.all(session, {"subjects": list(subjects)})]
+
+
+def test_values_come_back_as_python_knows_them(any_db: Database) -> None:
+    any_db.transact(lambda session: _INSERT.run(session, _row("a")))
+    with any_db.read() as session:
+        row = _BY_SUBJECT.first(session, {"subjects": ["a"]})
+        assert (row.subject, row.severity, row.first_at, row.resolved_at) == ("a", Severity.NOTICE, NOW, None)
+        assert isinstance(row.severity, Severity)
+        assert session.execute(select(Alert.detail)).scalar_one() == "扫码 %s"
+
+
+def test_json_and_bytes_pass_through_their_types(any_db: Database) -> None:
+    remember = Prepared(insert(IdempotencyKey))
+    row = {
+        "person_id": 1,
+        "key_hash": bytes(range(32)),
+        "request_hash": b"'" * 32,
+        "operation": "test",
+        "status": 201,
+        "answer": {"deep": ["ü", None, 1]},
+        "permanent": True,
+        "created_at": NOW,
+    }
+    wanted = Prepared(
+        select(IdempotencyKey.key_hash, IdempotencyKey.answer, IdempotencyKey.permanent).where(
+            IdempotencyKey.person_id == bindparam("person")
+        )
+    )
+    any_db.transact(lambda session: remember.run(session, row))
+    with any_db.read() as session:
+        found = wanted.first(session, {"person": 1})
+    assert tuple(found) == (row["key_hash"], row["answer"], True)
+
+
+def test_lists_may_have_any_length(any_db: Database) -> None:
+    any_db.transact(lambda session: [_INSERT.run(session, _row(subject)) for subject in "abc"])
+    with any_db.read() as session:
+        assert _subjects(session, "a", "c") == ["a", "c"]
+        assert _subjects(session, "b") == ["b"]
+        assert _subjects(session) == []
+        assert _subjects(session, "x") == []
+        assert _subjects(session, "c", "b") == ["b", "c"]
+        assert _BY_SUBJECT.first(session, {"subjects": []}) is None
+
+
+def test_rows_found_are_counted_changed_or_not(any_db: Database) -> None:
+    any_db.transact(lambda session: [_INSERT.run(session, _row(subject)) for subject in "ab"])
+    for _ in range(2):
+        assert any_db.transact(lambda session: _RESOLVE.run(session, {"of": "it's 100% \\"})) == 2
+    assert any_db.transact(lambda session: _RESOLVE.run(session, {"of": "other"})) == 0
+
+
+def test_a_duplicate_is_told_and_undoes_only_itself(any_db: Database) -> None:
+    def work(session: Session) -> tuple[bool, bool]:
+        return insert_once(session, _INSERT, _row("a")), insert_once(session, _INSERT, _row("a"))
+
+    assert any_db.transact(work) == (True, False)
+    with pytest.raises(IntegrityError), any_db.unit_of_work() as session:
+        _INSERT.run(session, _row("a"))
+    with any_db.read() as session:
+        assert _subjects(session, "a") == ["a"]
+
+
+def test_what_was_sent_ends_with_the_transaction(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _INSERT.run(session, _row("a"))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, "a") == []
+
+
+def test_a_lock_that_is_not_to_be_had_can_be_played_again(clean_db: Database) -> None:
+    clean_db.transact(lambda session: _INSERT.run(session, _row("a")))
+    lock = Prepared(select(Alert.id).where(Alert.subject == bindparam("of")).with_for_update(nowait=True))
+    with clean_db.unit_of_work() as holder:
+        assert lock.first(holder, {"of": "a"}) is not None
+        with pytest.raises(OperationalError) as caught, clean_db.unit_of_work() as session:
+            lock.first(session, {"of": "a"})
+        assert clean_db.replayable(caught.value)
+
+
+def test_errors_do_not_show_values(any_db: Database) -> None:
+    with pytest.raises(Exception, match="alerts") as caught, any_db.unit_of_work() as session:
+        _INSERT.run(session, _row("a", severity=None, detail="13800138000"))
+    assert "13800138000" not in str(caught.value)
+
+
+def test_a_connection_that_was_cut_is_not_used_again(clean_db: Database) -> None:
+    database = Database(clean_db.engine.url.render_as_string(hide_password=False), pool_size=1)
+    with database.read() as session:
+        number = session.execute(text("SELECT CONNECTION_ID()")).scalar_one()
+        with clean_db.engine.connect() as other:
+            other.execute(text(f"KILL {number}"))
+        with pytest.raises(OperationalError) as caught:
+            _subjects(session, "a")
+    assert caught.value.connection_invalidated
+    with database.read() as session:
+        assert _subjects(session, "a") == []
+    database.dispose()
+
+
+def test_listeners_hear_of_it(clean_db: Database) -> None:
+    database = Database(clean_db.engine.url.render_as_string(hide_password=False))
+    heard: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: heard.append(call[2]))
+    with database.read() as session:
+        _subjects(session, "a")
+    assert [sql.split()[0] for sql in heard] == ["SELECT"]
+    database.dispose()
+
+
+def test_a_missing_parameter_is_an_error(any_db: Database) -> None:
+    row = _row("a")
+    del row["detail"]
+    with pytest.raises((KeyError, InvalidRequestError)), any_db.unit_of_work() as session:
+        _INSERT.run(session, row)
