@@ -293,7 +293,8 @@ class QueryBills:
                     kind=QUERY_REFUSED_ALERT,
                     subject=str(known.payer.id),
                     severity=Severity.CRITICAL,
-                    detail=f"WeChat Pay refuses to tell where bills stand. {advice(result)}",
+                    detail=f"WeChat Pay refuses to tell where bills of merchant {known.payer.mchid} stand."
+                    f" {advice(result)}",
                     now=now,
                 )
         return RetryLater(_say(result))
