@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
-from app.alerts.operations import raise_alert
+from app.alerts.operations import raise_alert, resolve_alert
 from app.kernel.actor import Actor, ActorKind
 from app.outbox import backoff
 from app.outbox.contracts import (
@@ -43,10 +43,9 @@ from app.payouts.interfaces import (
     TransferState,
 )
 from app.payouts.models import Bill, Payer, Payout
-from app.payouts.news import OVERDUE_ALERT, KnownBill, News, apply_news
+from app.payouts.news import LOST_ALERT, OVERDUE_ALERT, KnownBill, News, apply_news
 from app.payouts.states import BILL_TRANSITIONS, BillState, PayerState
 
-LOST_ALERT = "bill.lost"
 QUERY_REFUSED_ALERT = "payer.query_refused"
 STRANGE_CALLBACK_ALERT = "callback.strange"
 
@@ -282,6 +281,13 @@ class QueryBills:
                     session, self._registry, bill=known.facts, news=_news(result), cause=cause, now=now
                 )
                 _watch_age(session, known.bill, result, now)
+                resolve_alert(
+                    session,
+                    kind=QUERY_REFUSED_ALERT,
+                    subject=str(known.payer.id),
+                    by=_PLATFORM.label,
+                    now=now,
+                )
                 return Done(str(result.state))
             case TransferOutcome.NOT_FOUND:
                 return _not_found(session, known.bill, now)

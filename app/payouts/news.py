@@ -25,6 +25,7 @@ FAILED_FACT = "payout.failed"
 FACT_VERSION = 1
 CONTRADICTION_ALERT = "bill.contradiction"
 OVERDUE_ALERT = "bill.overdue"
+LOST_ALERT = "bill.lost"
 
 STATES = {
     TransferState.ACCEPTED: BillState.ACCEPTED,
@@ -123,7 +124,8 @@ def _end(
     )
     moved = session.connection().execute(ended).rowcount
     assert moved == 1, "a bill ended that was not the open one of its payout"
-    resolve_alert(session, kind=OVERDUE_ALERT, subject=bill.bill_no, by="wechat-pay", now=now)
+    for kind in (OVERDUE_ALERT, LOST_ALERT):
+        resolve_alert(session, kind=kind, subject=bill.bill_no, by="wechat-pay", now=now)
     publish(
         session,
         registry,

@@ -92,13 +92,10 @@ def open_bill(
         return _present(session, award_id, payout.state)
     payer = queries.payer(session, payer_id)
     _require_payable(payer, amount_fen, user_name)
-    appid = _appid(session, payer, app_id)
-    openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
-    if openid is None:
-        raise NoOpenid("sign in to this mini-program again, then collect")
+    appid, openid = _receiver(session, payer, person_ids, app_id)
     generation = 1 if payout is None else payout.generation + 1
+    payout_id = new_id() if payout is None else payout.id
     if payout is None:
-        payout_id = new_id()
         won = insert_once(
             session,
             insert(Payout),
@@ -115,7 +112,6 @@ def open_bill(
             },
         )
     else:
-        payout_id = payout.id
         won = _next_generation(session, payout_id, generation)
     if not won:
         # Another tap was faster and has committed: its bill is the bill.
@@ -123,7 +119,7 @@ def open_bill(
         assert rival is not None
         return _present(session, award_id, rival.state)
     frozen = {
-        "generation": generation,
+        "bill_no": bill_number(award_id, generation),
         "app_id": app_id,
         "appid": appid,
         "openid": openid,
@@ -132,7 +128,7 @@ def open_bill(
         "remark": remark,
         "opened_by": actor.label[:64],
     }
-    _insert_bill(session, payer, payout_id, bill_number(award_id, generation), frozen, now=now)
+    _insert_bill(session, payer, payout_id, generation, frozen, now=now)
     return _present(session, award_id, PayoutState.OPEN)
 
 
@@ -140,7 +136,7 @@ def _insert_bill(
     session: Session,
     payer: Payer,
     payout_id: int,
-    bill_no: str,
+    generation: int,
     frozen: Mapping[str, object],
     *,
     now: datetime,
@@ -150,7 +146,8 @@ def _insert_bill(
     Everything that the request will say is frozen in the row, so that each repeat says the same.
     """
     bill_id = new_id()
-    amount_fen = frozen["amount_fen"]
+    bill_no, amount_fen = frozen["bill_no"], frozen["amount_fen"]
+    assert isinstance(bill_no, str)
     assert isinstance(amount_fen, int)
     message_id = enqueue(
         session, topic=OPEN_TOPIC, key=bill_no, payload={"bill": bill_id}, now=now, group=str(payer.id)
@@ -161,7 +158,7 @@ def _insert_bill(
             "id": bill_id,
             "payout_id": payout_id,
             "payer_id": payer.id,
-            "bill_no": bill_no,
+            "generation": generation,
             "state": BillState.NEW,
             **frozen,
             "scene_id": payer.scene_id,
@@ -202,7 +199,7 @@ def _next_generation(session: Session, payout_id: int, generation: int) -> bool:
     return session.connection().execute(reopened).rowcount == 1
 
 
-def _appid(session: Session, payer: Payer, app_id: int) -> str:
+def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id: int) -> tuple[str, str]:
     bound = (
         select(App.appid)
         .join(PayerApp, PayerApp.app_id == App.id)
@@ -211,7 +208,10 @@ def _appid(session: Session, payer: Payer, app_id: int) -> str:
     appid = session.connection().execute(bound).scalar()
     if appid is None:
         raise AppNotBound("this prize is paid in another mini-program of the brand; collect it there")
-    return appid
+    openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
+    if openid is None:
+        raise NoOpenid("sign in to this mini-program again, then collect")
+    return appid, openid
 
 
 def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> None:

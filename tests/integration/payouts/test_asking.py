@@ -99,12 +99,20 @@ def test_a_bill_that_never_arrived_is_left_to_the_message_that_opens_it(world: P
 def test_a_bill_that_was_accepted_and_is_gone_calls_for_a_person(
     world: PrizeWorld, opened: AwardView
 ) -> None:
+    known = dict(world.pay.bills)
     world.pay.bills.clear()
     world.clock.advance(timedelta(minutes=2))
     poll(world)
     world.drain()
     assert alerts(world) == ["bill.lost"]
     assert world.now_award(opened).state is AwardState.LOCKED, "no second number on a rumour"
+    world.pay.bills |= known
+    world.pay.confirm(world.bill(opened).bill_no)
+    world.clock.advance(timedelta(hours=1))
+    poll(world)
+    world.drain()
+    assert alerts(world) == []
+    assert world.now_award(opened).state is AwardState.FULFILLED
 
 
 def test_the_platform_closes_what_nobody_confirms(world: PrizeWorld, opened: AwardView) -> None:
@@ -158,6 +166,9 @@ def test_a_question_that_is_refused_alerts_once_per_payer(world: PrizeWorld, ope
     (alert,) = world.read(open_alerts)
     assert (alert.kind, alert.subject, alert.times) == ("payer.query_refused", str(world.payer_id), 2)
     assert "certificate serial number" in alert.detail
+    world.clock.advance(timedelta(minutes=1))
+    world.drain()
+    assert alerts(world) == [], "mended: it settles itself"
 
 
 def test_a_paused_payer_is_asked_all_the_same(world: PrizeWorld, opened: AwardView) -> None:
