@@ -59,9 +59,9 @@ def person_key() -> str:
     return address_key() if session_id is None else f"person/{_persons.get(session_id, session_id)}"
 
 
-def build(app: Flask, *, redis_url: str | None, per_address: str = PER_ADDRESS) -> Limiter:
+def build(app: Flask, *, redis_url: str | None) -> Limiter:
     """Return the limiter of `app`, which bounds every address; `guard` adds the limits of the routes."""
-    everywhere = ApplicationLimit(limit_provider=per_address, key_function=address_key, exempt_when=_exempt)
+    everywhere = ApplicationLimit(limit_provider=PER_ADDRESS, key_function=address_key, exempt_when=_exempt)
     return Limiter(
         address_key,
         app=app,

@@ -1,8 +1,8 @@
 """The API keeps to its own document, whatever is sent: schemathesis, authenticated and stateful.
 
 Data that only a platform or an earlier answer can give (login codes, scanned codes, ids) are put into half
-of the valid requests, so that operations are reached beyond their first refusal. Seeded; twenty seconds on two
-quiet cores, 60 at most.
+of the valid requests, so that operations are reached beyond their first refusal. Seeded; twenty seconds on a
+quiet machine, 60 at most.
 """
 
 import random

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from app.db.engine import Database
-from app.http import logs
+from app.http import limits, logs
 from app.http.intake import MAX_BODY_BYTES
 from app.http.kit import build_app
 from app.identity.models import LoginSession
@@ -254,6 +254,22 @@ def test_a_forwarded_address_counts_only_behind_a_trusted_proxy(
         _open(proxied_world, "192.0.2.9", **{"X-Forwarded-For": f"10.0.0.{n}, 203.0.113.7"}) for n in range(4)
     ]
     assert forged == [200, 200, 200, 429]
+
+
+def test_an_address_has_an_allowance_for_all_routes_together(
+    world: World, with_settings: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PER_ADDRESS", "4/minute")
+    limited = with_settings()
+
+    def ask(path: str, address: str) -> int:
+        answer = limited.client.get(path, headers=world.headers(), environ_base={"REMOTE_ADDR": address})
+        return answer.status_code
+
+    paths = ("/notes/1", "/healthz", "/notes/2", "/readyz")
+    assert [ask(path, "192.0.2.1") for path in paths] == [200] * 4
+    assert ask("/notes/1", "192.0.2.1") == 429
+    assert ask("/notes/1", "192.0.2.2") == 200
 
 
 def test_limits_hold_while_redis_does_not_answer(with_settings: Callable[..., World]) -> None:
