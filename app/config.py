@@ -43,7 +43,6 @@ class Settings:
     location: bool
     address_regions: Path | None
     session_hours: int
-    award_days: int
     verification_file: tuple[str, str] | None
 
     @property
@@ -188,7 +187,6 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         location=take("SAOMA_LOCATION", _switch, "0", False),
         address_regions=take("SAOMA_ADDRESS_REGIONS", _optional_path, "", None),
         session_hours=take("SAOMA_SESSION_HOURS", _whole(1, 720), "24", 24),
-        award_days=take("SAOMA_AWARD_DAYS", _whole(1, 365), "30", 30),
         verification_file=take("SAOMA_VERIFICATION_FILE", _verification, "", None),
     )
     if reader.faults:

@@ -3,10 +3,12 @@
 import ast
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from app.config import Settings
 from tests.support.source import PACKAGES, ROOT, functions, imported, python_files, tree
 
 MAX_FILE_LINES = 600
@@ -34,6 +36,19 @@ def test_every_function_fits_on_a_screen() -> None:
     }
 
     assert too_long == {}
+
+
+def test_every_setting_does_something() -> None:
+    """Somebody sets it and believes that it holds."""
+    read = {
+        node.attr
+        for path in (*python_files("app", "miniprogram_api", "jobs"), ROOT / "gunicorn.conf.py")
+        if path.name != "config.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+    }
+
+    assert {field.name for field in fields(Settings)} - read == set()
 
 
 def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

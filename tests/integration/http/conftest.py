@@ -50,7 +50,6 @@ SETTINGS = Settings(
     location=False,
     address_regions=None,
     session_hours=24,
-    award_days=30,
     verification_file=None,
 )
 
