@@ -23,7 +23,7 @@ test: ## Check everything: lint, types, import contracts, all tests (starts a pr
 	@bin/venv dev
 	@bin/ensure-mariadb
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest -n $(SAOMA_TEST_WORKERS)
+	@$(PYTHON) -m pytest -n $(SAOMA_TEST_WORKERS) --dist worksteal
 
 lint: ## Lint, formatting, types and import contracts only
 	@bin/venv dev
