@@ -22,7 +22,7 @@ from schemathesis.hooks import unregister
 from tests.support.shop import APPID, POLICY, Shop, Shopper
 
 SEED = 20260601
-EXAMPLES = 5
+EXAMPLES = 3
 REACHED = 0.8
 
 
@@ -77,7 +77,7 @@ def _schema(shop: Shop, realist: Realist) -> Any:
             "seed": SEED,
             "max-time": 60,
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
-            "phases": {"stateful": {"generation": {"max-examples": EXAMPLES}}},
+            "phases": {"stateful": {"generation": {"max-examples": 2 * EXAMPLES}}},
             # What a document cannot say: a text that is no code, a cursor that was not given out.
             "operations": [
                 {
@@ -162,7 +162,7 @@ def test_the_api_keeps_to_its_document(shop: Shop) -> None:
 
     assert failures == []
     assert requests[PhaseName.COVERAGE] > 200
-    assert requests[PhaseName.FUZZING] > 200
+    assert requests[PhaseName.FUZZING] > 100
     assert requests[PhaseName.STATEFUL_TESTING] > 50
     reached = {label for label, seen in statuses.items() if any(200 <= status < 300 for status in seen)}
     operations = {operation.ok().label for operation in schema.get_all_operations()}
