@@ -3,7 +3,7 @@
 from flask import Flask
 
 from app.factory import Container
-from app.http.api import Api, register_pages
+from app.http.api import Api
 from miniprogram_api import documentation, pages, positions
 from miniprogram_api.awards import awards
 from miniprogram_api.callbacks import callbacks
@@ -40,4 +40,4 @@ def register(app: Flask, container: Container) -> None:
     for blueprint in (sessions, membership, scans, draws, awards, points, campaigns):
         api.register_blueprint(blueprint)
     for plain in (callbacks, documentation.build(api.spec), *pages.build(container.settings)):
-        register_pages(app, plain)
+        app.register_blueprint(plain)

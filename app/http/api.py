@@ -9,9 +9,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-import flask
 import flask_smorest
-from flask import Flask, Request, g
+from flask import Request, g
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
@@ -19,7 +18,6 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.http.access import Rule, View, attach
 from app.http.idempotency import KeyReused
 from app.http.intake import parse_json, read_body
-from app.http.limits import guard
 from app.http.problems import MAX_ERRORS, PROBLEM_JSON, InvalidInput, flatten
 from app.http.schemas import Problem
 from app.kernel.errors import DomainError
@@ -134,23 +132,12 @@ class Blueprint(flask_smorest.Blueprint):
 class Api(flask_smorest.Api):
     """The OpenAPI side of one surface; errors are rendered by the kit for all surfaces alike."""
 
-    def register_blueprint(self, blp: Any, **options: Any) -> None:
-        """Register the routes, their documentation and their limits."""
-        super().register_blueprint(blp, **options)
-        guard(self._app, self._app.extensions["saoma.limiter"], options.get("name", blp.name))
-
     def _register_error_handlers(self) -> None:
         pass
 
     def _register_responses(self) -> None:
         # Each operation describes its problems; flask-smorest's shared descriptions have another shape.
         pass
-
-
-def register_pages(app: Flask, blueprint: flask.Blueprint) -> None:
-    """Register plain routes (pages, callbacks) with their limits; they appear in no document."""
-    app.register_blueprint(blueprint)
-    guard(app, app.extensions["saoma.limiter"], blueprint.name)
 
 
 def _answer(schema: type[Schema] | None, links: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.db.engine import Database, Replay
 from app.http import problems
 from app.http.access import rule_of
 from app.http.idempotency import Answer, Key, look_up, read_key, remember
-from app.http.limits import remember_person
+from app.http.limits import Gate
 from app.identity.queries import Principal, principal
 from app.kernel.boundaries import reach
 from app.kernel.clock import Clock
@@ -25,6 +25,8 @@ from app.kernel.errors import DomainError, Unauthenticated
 T = TypeVar("T")
 Work = Callable[[Session, Principal, datetime], T]
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 # Decisions about the request itself. A missing session, a rate or an outage says nothing about it.
 _STORED_REFUSALS = frozenset({403, 404, 409, 410, 422})
 
@@ -32,15 +34,16 @@ _STORED_REFUSALS = frozenset({403, 404, 409, 410, 422})
 class Edge:
     """Runs the work of requests in transactions of `db`."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, gate: Gate) -> None:
         self._db = db
         self._clock = clock
+        self._gate = gate
 
     def read(self, work: Work[T]) -> T:
         """Return what `work` reads for the caller; raise Unauthenticated when the session has ended."""
         now = self._clock.now()
         with self._db.read() as session:
-            return work(session, _known(principal(session, session_id=_session_id(), now=now)), now)
+            return work(session, self._known(principal(session, session_id=_session_id(), now=now)), now)
 
     def write(self, work: Work[Answer], *, operation: str, permanent: bool = False) -> Answer:
         """Run `work` and commit; return its answer, or the one stored under the request's key.
@@ -53,11 +56,11 @@ class Edge:
         def transaction(session: Session) -> Answer:
             now = self._clock.now()
             if key is None:
-                caller = _known(principal(session, session_id=_session_id(), now=now))
+                caller = self._known(principal(session, session_id=_session_id(), now=now))
                 answer = work(session, caller, now)
             else:
                 caller, stored = look_up(session, key, session_id=_session_id(), now=now)
-                _known(caller)
+                self._known(caller)
                 if stored is not None:
                     return stored
                 answer = _decide(session, lambda: work(session, caller, now))
@@ -79,9 +82,14 @@ class Edge:
         key, now = _key(operation, permanent=False), self._clock.now()
         with self._db.read() as session:
             if key is None:
-                return _known(principal(session, session_id=_session_id(), now=now)), None
+                return self._known(principal(session, session_id=_session_id(), now=now)), None
             caller, stored = look_up(session, key, session_id=_session_id(), now=now)
-            return _known(caller), stored
+            return self._known(caller), stored
+
+    def _known(self, caller: Principal) -> Principal:
+        g.caller = caller
+        self._gate.remember(caller.session_id, caller.person_id)
+        return caller
 
 
 def _key(operation: str, *, permanent: bool) -> Key | None:
@@ -97,12 +105,6 @@ def _session_id() -> int:
     if session_id is None:
         raise Unauthenticated("send a bearer token that still runs; POST /sessions gives one")
     return session_id
-
-
-def _known(caller: Principal) -> Principal:
-    g.caller = caller
-    remember_person(caller.session_id, caller.person_id)
-    return caller
 
 
 # Nothing releases it: the commit does, and a round trip is saved. A deadlock undoes it with everything
@@ -141,5 +143,4 @@ def respond(answer: Answer) -> Response:
 
 def respond_json(status: int, body: object) -> Response:
     """Return `body` as a JSON response."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, status=status, content_type="application/json")
+    return Response(_to_json(body), status=status, content_type="application/json")

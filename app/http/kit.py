@@ -31,14 +31,18 @@ from app.kernel.ids import PublicIds
 log = logging.getLogger("saoma.http")
 
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
-}
+# What every answer has, unless its view has said otherwise.
+_HEADERS = tuple(
+    {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
+        "Cache-Control": "no-store",
+    }.items()
+)
 _HSTS = "max-age=31536000"
 
 
@@ -80,8 +84,9 @@ def build_app(kit: Kit) -> Flask:
         hops = kit.settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.extensions["saoma"] = kit
-    edge = Edge(kit.db, kit.clock)
-    app.extensions["saoma.edge"] = edge
+    gate = limits.build(app, redis_url=kit.settings.redis_url)
+    app.extensions["saoma.limiter"] = gate
+    app.extensions["saoma.edge"] = Edge(kit.db, kit.clock, gate)
     app.extensions["saoma.cursors"] = Cursors(kit.keyring)
     problems.install(app)
 
@@ -93,17 +98,15 @@ def build_app(kit: Kit) -> Flask:
         g.view = app.view_functions.get(request.endpoint or "")
         g.session_id = _session_id(kit)
 
-    app.extensions["saoma.limiter"] = limits.build(app, redis_url=kit.settings.redis_url)
-
     @app.before_request
-    def require_session() -> None:
+    def let_in() -> None:
         rule = rule_of(g.view)
+        gate.let_address(rule)
         if g.view is None or (rule is not None and rule.public is not None):
             return
         if rule is None or g.session_id is None:
             raise Unauthenticated("send a bearer token that still runs; POST /sessions gives one")
-        if rule.per_person is not None and not limits.knows(g.session_id):
-            edge.read(lambda _session, _caller, _now: None)
+        gate.let_person(rule, g.session_id)
 
     app.after_request(_depart)
     app.teardown_request(lambda _error: structlog.contextvars.clear_contextvars())
@@ -125,9 +128,8 @@ def _session_id(kit: Kit) -> int | None:
 def _depart(response: Response) -> Response:
     seconds = perf_counter() - g.started
     headers = response.headers
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    headers.setdefault("Cache-Control", "no-store")
+    present = {name for name, _ in headers}
+    headers.extend([header for header in _HEADERS if header[0] not in present])
     headers["X-Request-Id"] = g.request_id
     if request.is_secure:
         headers["Strict-Transport-Security"] = _HSTS

@@ -51,4 +51,4 @@ def _tag(key: bytes, purpose: str, plain: bytes) -> bytes:
 
 def _pad(key: bytes, tag: bytes, text: bytes) -> bytes:
     pad = hmac.digest(key, b"pad/" + tag, hashlib.sha256)[: len(text)]
-    return bytes(left ^ right for left, right in zip(text, pad, strict=True))
+    return (int.from_bytes(text) ^ int.from_bytes(pad)).to_bytes(len(text))

@@ -17,6 +17,7 @@ import os
 import secrets
 import threading
 import time
+from typing import Any
 
 from app.kernel.errors import NotFound
 
@@ -26,6 +27,10 @@ _SEQUENCE_BITS = 10
 _NODE_BITS = 12
 _ROUNDS = 4
 _TEXT_LENGTH = 13
+# Base32 of 64 bits: six pairs of letters and one whose last bit is not used.
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_SHIFTS = (55, 45, 35, 25, 15, 5)
 
 
 class UnknownPublicId(NotFound):
@@ -81,14 +86,15 @@ class PublicIds:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._rounds: dict[str, list[Any]] = {}
 
     def encode(self, kind: str, number: int) -> str:
         """Return the public form of id `number` of `kind`, such as "aw_3x7…" (architecture section 4)."""
         left, right = number >> 32, number & 0xFFFFFFFF
-        for step in range(_ROUNDS):
-            left, right = right, left ^ self._mix(kind, step, right)
-        raw = ((left << 32) | right).to_bytes(8)
-        return f"{kind}_{base64.b32encode(raw).decode().rstrip('=').lower()}"
+        for keyed in self._keyed(kind):
+            left, right = right, left ^ _mix(keyed, right)
+        bits = ((left << 32) | right) << 1
+        return f"{kind}_{''.join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])}{_LETTERS[bits & 31]}"
 
     def decode(self, kind: str, text: str) -> int:
         """Return the id behind public id `text`; raise UnknownPublicId when it is not one of `kind`."""
@@ -100,8 +106,8 @@ class PublicIds:
         except ValueError:
             raise UnknownPublicId("there is nothing with this id") from None
         left, right = raw >> 32, raw & 0xFFFFFFFF
-        for step in reversed(range(_ROUNDS)):
-            left, right = right ^ self._mix(kind, step, left), left
+        for keyed in reversed(self._keyed(kind)):
+            left, right = right ^ _mix(keyed, left), left
         number = (left << 32) | right
         # 63 bits go in: a set top bit was never given out. The second test refuses the spellings that
         # base32 has for one number (its last letter carries one bit that is not used).
@@ -109,8 +115,18 @@ class PublicIds:
             raise UnknownPublicId("there is nothing with this id")
         return number
 
-    def _mix(self, kind: str, step: int, half: int) -> int:
-        digest = hashlib.blake2b(
-            half.to_bytes(4), digest_size=4, key=self._key, salt=kind.encode(), person=bytes([step])
-        )
-        return int.from_bytes(digest.digest())
+    def _keyed(self, kind: str) -> list[Any]:
+        """Return the hash of each round, keyed and ready to be copied: keying costs more than hashing."""
+        found = self._rounds.get(kind)
+        if found is None:
+            found = self._rounds[kind] = [
+                hashlib.blake2b(digest_size=4, key=self._key, salt=kind.encode(), person=bytes([step]))
+                for step in range(_ROUNDS)
+            ]
+        return found
+
+
+def _mix(keyed: Any, half: int) -> int:
+    digest = keyed.copy()
+    digest.update(half.to_bytes(4))
+    return int.from_bytes(digest.digest())
