@@ -80,7 +80,10 @@ def lock_one(session: Session, person_id: int, expected_root: int | None) -> Clu
         found = tuple([row.id for row in _LOCK_MEMBERS.all(session, {"root": expected_root})])
         if person_id in found:
             return Cluster(expected_root, found)
-        held.add(expected_root)
+        if found:
+            # It is locked, though it is not this person's root any more. A row that the join did not return
+            # (a root that has itself been merged away) may not be.
+            held.add(expected_root)
     root: int | None = None
     for _ in range(ATTEMPTS):
         if root is not None:
