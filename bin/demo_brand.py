@@ -254,8 +254,10 @@ def _platform_keys(file: Path) -> dict[str, str]:
             .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
             .decode(),
         }
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(made))
+        temporary = file.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(made))
+        temporary.replace(file)
     kept: dict[str, str] = json.loads(file.read_text())
     return kept
 

@@ -14,7 +14,7 @@ def alerts() -> None:
     \b
     Examples:
       saoma alerts list
-      saoma alerts settle payer.balance 1900000001
+      saoma alerts settle callback.strange SB3X7K2M9QWE4RT6
     """
 
 
