@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from app.campaigns import queries as campaigns
 from app.campaigns.queries import Offer
 from app.campaigns.rules import PhonePolicy
-from app.catalogue import queries as catalogue
 from app.codes import operations as codes
 from app.codes.errors import NotACode
 from app.codes.operations import ScanResult
@@ -71,9 +70,9 @@ def _answer(
     book = context.container().campaign_book
     product = offer = None
     if result.code is not None:
-        product = catalogue.product(session, product_id=result.code.product_id)
-    if result.code is not None and result.outcome is ScanOutcome.OK:
-        offer = campaigns.offer(session, book=book, code=result.code, now=now)
+        product, offer = campaigns.on_offer(session, book=book, code=result.code, now=now)
+    if result.outcome is not ScanOutcome.OK:
+        offer = None
     drawn = award = None
     if result.outcome is ScanOutcome.DRAWN_BY_ME and result.drawn_draw_id is not None:
         drawn = campaigns.draw(

@@ -19,7 +19,9 @@ from sqlalchemy.sql import null
 from app.campaigns.book import CampaignBook, PublishedVersion
 from app.campaigns.facts import Behaviour, DrawFacts
 from app.campaigns.models import Campaign, CampaignState, Draw
+from app.catalogue.errors import UnknownProduct
 from app.catalogue.models import Product
+from app.catalogue.queries import PRODUCT_COLUMNS, ProductView, view_of_product
 from app.codes.models import CodeBatch, Scan
 from app.codes.outcome import CodeFacts
 from app.db.base import BigInt, UtcDateTime
@@ -43,54 +45,45 @@ class Candidate:
 class Shelf:
     """A product as conditions see it, and the campaigns of its brand that run, the one started last first."""
 
-    sku: str | None
-    line: str | None
-    category: str | None
-    spec: str | None
-    tags: tuple[str, ...]
-    origin: str | None
+    product: ProductView
     candidates: tuple[Candidate, ...]
 
     def facts(self, code: CodeFacts, *, at: datetime, behaviour: Behaviour = Behaviour.SCAN) -> DrawFacts:
         """Return what a draw sees of the code alone; where it was shipped to says more than its product."""
-        own = code.attributes
+        product, own = self.product, code.attributes
         return DrawFacts(
             at=at,
             behaviour=behaviour,
-            sku=self.sku,
-            line=self.line,
-            category=self.category,
-            spec=self.spec,
-            product_tags=tuple(sorted(self.tags)),
+            sku=product.sku,
+            line=product.line,
+            category=product.category,
+            spec=product.spec,
+            product_tags=product.tags,
             case=own.get("case"),
             channel=own.get("channel"),
             order=own.get("order"),
-            origin=own.get("origin") or self.origin,
+            origin=own.get("origin") or product.origin,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ScanContext:
-    """A scan and what is on its product's shelf; batch_id is None when it read no code of ours."""
+    """A scan and what is on its product's shelf; without batch, index and shelf it read no code of ours."""
 
     person_id: int
     batch_id: int | None
     code_index: int | None
     region: str | None
-    shelf: Shelf
+    shelf: Shelf | None
 
 
 _SHELF = (
-    Product.sku,
-    Product.line,
-    Product.category,
-    Product.spec,
-    Product.tags,
-    Product.origin,
-    Campaign.id,
+    Campaign.id.label("campaign_id"),
     Campaign.version,
     Campaign.payer_id,
+    *PRODUCT_COLUMNS,
 )
+_PRODUCT = slice(3, 3 + len(PRODUCT_COLUMNS))
 _RUNS = (
     (Campaign.state == CampaignState.PUBLISHED)
     & (Campaign.starts_at <= bindparam("now"))
@@ -124,22 +117,21 @@ def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | 
     return ScanContext(first.person_id, first.batch_id, first.code_index, first.region, _shelf(rows))
 
 
-def for_product(session: Session, *, product_id: int, now: datetime) -> Shelf | None:
-    """Return what codes of a product could be drawn for at `now`; None when there is no such product."""
-    rows = _BY_PRODUCT.all(session, {"product": product_id, "now": now})
-    return _shelf(rows) if rows else None
+def for_product(session: Session, *, product_id: int, now: datetime) -> Shelf:
+    """Return a product and what its codes could be drawn for at `now`; raise UnknownProduct."""
+    shelf = _shelf(_BY_PRODUCT.all(session, {"product": product_id, "now": now}))
+    if shelf is None:
+        raise UnknownProduct("there is no such product")
+    return shelf
 
 
-def _shelf(rows: Sequence[Any]) -> Shelf:
-    first = rows[0]
+def _shelf(rows: Sequence[Any]) -> Shelf | None:
+    if not rows or rows[0].sku is None:
+        return None
+    running = [row for row in rows if row.campaign_id is not None]
     return Shelf(
-        sku=first.sku,
-        line=first.line,
-        category=first.category,
-        spec=first.spec,
-        tags=tuple(first.tags or ()),
-        origin=first.origin,
-        candidates=tuple(Candidate(row.id, row.version, row.payer_id) for row in rows if row.id is not None),
+        product=view_of_product(rows[0][_PRODUCT]),
+        candidates=tuple([Candidate(row.campaign_id, row.version, row.payer_id) for row in running]),
     )
 
 

@@ -106,7 +106,7 @@ def play(
     scan = for_scan(session, scan_id=scan_id, now=now)
     if scan is None or scan.person_id not in cluster.person_ids:
         raise UnknownScan("you have no scan with this id")
-    if scan.batch_id is None or scan.code_index is None:
+    if scan.batch_id is None or scan.code_index is None or scan.shelf is None:
         raise CodeNotDrawable("the scan read no code of ours", outcome=str(ScanOutcome.UNKNOWN))
     code = codes.code_facts(session, batch_id=scan.batch_id, code_index=scan.code_index)
     outcome = judge_code(code, cluster.person_ids)

@@ -27,6 +27,7 @@ from app.campaigns.parser import parse_rules
 from app.campaigns.rules import PhonePolicy, PrizeKind, Rules, Text
 from app.campaigns.seed import Commitment
 from app.campaigns.verify import DrawRecord, Mismatch, verify
+from app.catalogue.queries import ProductView
 from app.codes.outcome import CodeFacts
 from app.identity.queries import cluster
 from app.kernel.json import Json
@@ -206,21 +207,21 @@ def campaigns(session: Session, *, brand_id: int | None = None, limit: int = 100
     return [CampaignView(*row) for row in session.connection().execute(wanted)]
 
 
-def offer(session: Session, *, book: CampaignBook, code: CodeFacts, now: datetime) -> Offer | None:
-    """Return the campaign that a code can be drawn for, or None; one statement.
+def on_offer(
+    session: Session, *, book: CampaignBook, code: CodeFacts, now: datetime
+) -> tuple[ProductView, Offer | None]:
+    """Return a code's product and the campaign that the code can be drawn for, if any; one statement.
 
     Of several that are held for it, the one that started last: a themed campaign goes before the one that
     runs all year. Who may draw from it is decided at the draw.
     """
     shelf = for_product(session, product_id=code.product_id, now=now)
-    if shelf is None:
-        return None
     held = offers(session, book=book, shelf=shelf, facts=shelf.facts(code, at=now))
     if not held:
-        return None
+        return shelf.product, None
     version = held[0][1]
     rules = version.rules
-    return Offer(
+    return shelf.product, Offer(
         version.campaign_id, rules.name, rules.period.ends_at, rules.phone_policy, rules.location_counts
     )
 

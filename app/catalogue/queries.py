@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.catalogue.errors import UnknownProduct
@@ -27,7 +27,7 @@ class ProductView:
     origin: str | None
 
 
-_PRODUCT = select(
+PRODUCT_COLUMNS = (
     Product.id,
     Product.brand_id,
     Product.sku,
@@ -39,6 +39,9 @@ _PRODUCT = select(
     Product.tags,
     Product.origin,
 )
+"""What `view_of_product` wants of a row, for statements that join products with something else."""
+
+_PRODUCT = select(*PRODUCT_COLUMNS)
 _BY_ID = _PRODUCT.where(Product.id == bindparam("wanted"))
 _BY_BRAND = _PRODUCT.where(Product.brand_id == bindparam("wanted")).order_by(Product.sku)
 
@@ -48,15 +51,16 @@ def product(session: Session, *, product_id: int) -> ProductView:
     row = session.connection().execute(_BY_ID, {"wanted": product_id}).first()
     if row is None:
         raise UnknownProduct("there is no such product")
-    return _view(row)
+    return view_of_product(row)
 
 
 def products(session: Session, *, brand_id: int) -> Sequence[ProductView]:
     """Return the products of a brand by SKU."""
     rows = session.connection().execute(_BY_BRAND, {"wanted": brand_id})
-    return [_view(row) for row in rows]
+    return [view_of_product(row) for row in rows]
 
 
-def _view(row: Row[*tuple[Any, ...]]) -> ProductView:
-    fields = row._asdict()
-    return ProductView(**{**fields, "tags": tuple(fields["tags"])})
+def view_of_product(row: Sequence[Any]) -> ProductView:
+    """Return the product of a row of `PRODUCT_COLUMNS`."""
+    values: Any = [*row[:-2], tuple(sorted(row[-2])), row[-1]]
+    return ProductView(*values)

@@ -23,7 +23,7 @@ ONE_YUAN: dict[str, Any] = {"prizes": [money("yuan", 100)], "pools": [pool("ever
 def offer(world: CampaignWorld) -> queries.Offer | None:
     with world.db.read() as session:
         code = code_facts(session, batch_id=world.batch_id, code_index=0)
-        return queries.offer(session, book=world.campaign_book, code=code, now=world.clock.now())
+        return queries.on_offer(session, book=world.campaign_book, code=code, now=world.clock.now())[1]
 
 
 # --- what a scan shows ------------------------------
