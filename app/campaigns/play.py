@@ -1,11 +1,11 @@
 """The draw: one transaction from a scan to an award (architecture, section 3).
 
 Locks are taken in one order: the person's cluster first, the code by its primary key, the campaign's row
-shared, and the hot accounts last, in the award's own guarded UPDATE. What is left is read before the
+shared, and the hot accounts last, right before the commit. What is left is read before the
 decision and guarded after it; when somebody else was faster, `Replay` undoes everything and the draw is
 decided again on fresh facts. The numbers it rolls stay the same: they depend on the chance alone.
 
-Twelve statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md lists
+Eleven statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md lists
 them.
 """
 
@@ -46,9 +46,8 @@ from app.identity.operations import lock_cluster
 from app.identity.queries import Cluster, Principal
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
-from app.ledger.errors import InsufficientBalance
 from app.ledger.models import AccountKind
-from app.ledger.operations import AccountRef
+from app.ledger.operations import AccountRef, hot_rows_last
 from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
 from app.rewards.models import AwardKind
@@ -270,11 +269,9 @@ def _draw(
     _write(session, record, version, outcome)
     award = None
     if outcome.result is Result.AWARDED:
-        try:
+        # Should somebody have taken the last of it since it was read: everything again, on fresh facts.
+        with hot_rows_last(session):
             award = grant(session, award=_award(candidate, version, outcome, record), now=facts.at)
-        except InsufficientBalance as lost:
-            # Somebody took the last of it since it was read: everything again, on fresh facts.
-            raise Replay from lost
     return Played(queries.view_of(record, version.rules), award, fresh=True)
 
 

@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.db.mysql import FastConnection
+from app.db.prepared import CONNECTION
 
 T = TypeVar("T")
 
@@ -76,26 +77,28 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading; whatever it wrote is rolled back."""
-        with Session(self.engine, expire_on_commit=False) as session:
-            try:
-                yield session
-            finally:
-                # What was read stays readable; a rollback would empty the objects.
-                session.expunge_all()
-                session.rollback()
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            with _session(connection) as session:
+                try:
+                    yield session
+                finally:
+                    # What was read stays readable; a rollback would empty the objects.
+                    session.expunge_all()
+            transaction.rollback()
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
         """Yield a session for writing; commit at the end, roll back on any exception."""
-        with self._writer or nullcontext(), Session(self.engine, expire_on_commit=False) as session:
+        with self._writer or nullcontext(), self.engine.connect() as connection:
             if self.is_sqlite:
-                session.connection(execution_options={"saoma_write": True})
-            try:
+                connection.execution_options(saoma_write=True)
+            with connection.begin(), _session(connection) as session:
+                session.info[_LAST] = last = list[Callable[[], None]]()
                 yield session
-                session.commit()
-            except BaseException:
-                session.rollback()
-                raise
+                if session.in_transaction():
+                    session.commit()  # what the session holds is flushed; the connection commits
+                for act in last:
+                    act()
 
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and commit; play it again after a deadlock or a lost race.
@@ -125,6 +128,28 @@ class Database:
     def dispose(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+_LAST = "saoma.last"
+
+
+def at_the_end(session: Session, act: Callable[[], None]) -> None:
+    """Do `act` right before the commit: for the rows that everybody wants, so that they are held shortest.
+
+    A session that no unit of work commits does it at once.
+    """
+    last: list[Callable[[], None]] | None = session.info.get(_LAST)
+    if last is None:
+        act()
+    else:
+        last.append(act)
+
+
+def _session(connection: Connection) -> Session:
+    """Return a session inside the transaction of `connection`, which prepared statements use directly."""
+    session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
+    session.info[CONNECTION] = connection
+    return session
 
 
 def _connect_mysql(_dialect: object, _record: object, arguments: Any, options: Any) -> FastConnection:

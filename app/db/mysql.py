@@ -1,27 +1,29 @@
 # ruff: noqa: SLF001 - PyMySQL's inside is what this is about
-"""PyMySQL's connection with a faster way to read small results.
+"""PyMySQL's connection with a faster way to send values and to read small answers.
 
 PyMySQL reads a result column by column: a packet, an object and a dozen small reads for the description of
 each, every time, although the same statement always gets the same descriptions. That costs more than
-everything else that a small SELECT does in Python. Here a whole result that has arrived is taken apart in
-one pass, and descriptions that were seen before on the connection are recognised by their bytes.
+everything else that a small SELECT does in Python. Here an answer that has arrived as a whole is taken apart
+in one pass, and descriptions that were seen before on the connection are recognised by their bytes.
 
-Whatever is unusual (a result that has not arrived completely, an error in the midst of it, an unknown
-description) is left untouched in the buffer for PyMySQL's own reader. So this is a short cut and not a second
-implementation; `tests/integration/db/test_mysql.py` holds the two to the same answers.
+Whatever is unusual (an answer that has not arrived completely, an error, an unknown description) is left
+untouched in the buffer for PyMySQL's own reader. So this is a short cut and not a second implementation;
+`tests/integration/db/test_mysql.py` holds the two to the same answers.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pymysql import connections
-from pymysql.constants import SERVER_STATUS
+from pymysql.constants import COMMAND, SERVER_STATUS
 
 # Statements are prebuilt, so there are some dozens of descriptions; SQL that varies must not pile up.
 _MOST_DESCRIPTIONS = 512
 
+_HEADER = 4
+_OK, _EOF, _ERROR, _NULL, _TWO_BYTES, _THREE_BYTES = 0x00, 0xFE, 0xFF, 0xFB, 0xFC, 0xFD
 _EOF_LENGTH = 5
-_EOF, _ERROR, _NULL, _TWO_BYTES, _THREE_BYTES = 0xFE, 0xFF, 0xFB, 0xFC, 0xFD
 
 # What is overridden here is PyMySQL's inside, of which its stubs know nothing; its release is pinned.
 _Connection: Any = connections.Connection
@@ -33,15 +35,36 @@ Rows = tuple[tuple[Any, ...], ...]
 class FastConnection(_Connection):  # type: ignore[misc]
     """A connection that recognises the descriptions of columns it has seen."""
 
+    _result: Any
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.descriptions: dict[bytes, tuple[Any, Any, Any]] = {}
         super().__init__(*arguments, **options)
 
     def run(self, statement: str, values: Mapping[str, Any]) -> tuple[Rows, int]:
         """Send `statement` with its %(name)s filled in; return its rows, and how many it found or changed."""
-        self.query(statement % {name: self.escape(value) for name, value in values.items()})
-        result: Any = self._result
-        return result.rows or (), result.affected_rows
+        text = statement % {name: self.escape(value) for name, value in values.items()}
+        self._execute_command(COMMAND.COM_QUERY, text.encode(self.encoding))
+        affected: int = self._read_query_result()
+        self._affected_rows = affected
+        return self._result.rows or (), affected
+
+    def escape(self, obj: Any, mapping: Any = None) -> str:
+        """Return a value as SQL: the common types here, the others as PyMySQL does it."""
+        kind = type(obj)
+        if kind is int:
+            return str(obj)
+        if kind is str:
+            if self.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
+                return f"'{obj.replace(_QUOTE, _QUOTE * 2)}'"
+            # Nothing else means anything between quotes, in an encoding whose letters hold no ASCII bytes.
+            return f"'{obj.replace(_BACKSLASH, _BACKSLASH * 2).replace(_QUOTE, _BACKSLASH + _QUOTE)}'"
+        if obj is None:
+            return "NULL"
+        if kind is datetime and obj.tzinfo is None:
+            return f"'{obj.isoformat(' ')}'"
+        escaped: str = super().escape(obj, mapping)
+        return escaped
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyMySQL's own
         if unbuffered:
@@ -55,76 +78,113 @@ class FastConnection(_Connection):  # type: ignore[misc]
         return result.affected_rows
 
 
-class _Result(_Reader):  # type: ignore[misc]
-    """A result that is read from the buffer at once where it lies there whole."""
+_QUOTE, _BACKSLASH = "'", "\\"
 
-    def _read_result_packet(self, first_packet: Any) -> None:
-        self.field_count = first_packet.read_length_encoded_integer()
-        connection: Any = self.connection
+
+class _Result(_Reader):  # type: ignore[misc]
+    """An answer that is read from the buffer at once where it lies there whole."""
+
+    connection: Any
+    field_count: int
+
+    def read(self) -> None:
+        """Read the answer to a statement."""
+        connection = self.connection
         data = _arrived(connection)
-        end = _end_of_descriptions(data, self.field_count)
-        key = data[:end]
-        known = connection.descriptions.get(key)
-        if known is not None and key[3] == connection._next_seq_id:
-            self.fields, self.converters, self.description = known
-            if self._take_rows(data, end):
-                return
-        self._get_descriptions()
-        if 0 < end <= len(data):
-            if len(connection.descriptions) >= _MOST_DESCRIPTIONS:
-                connection.descriptions.clear()
-            connection.descriptions[key] = (self.fields, self.converters, self.description)
-        self._read_rowdata_packet()
+        if len(data) > _HEADER and data[3] == connection._next_seq_id and self._take(data):
+            self.connection = None
+            return
+        super().read()
+        if self.field_count:
+            self._learn(connection, data)
+
+    def _take(self, data: bytes) -> bool:
+        """Read the answer out of `data`; return False, with nothing taken, if that cannot be done."""
+        first = data[_HEADER]
+        if first == _OK:
+            return self._take_ok(data)
+        end = _end_of_descriptions(data)
+        known = self.connection.descriptions.get(data[:end]) if end else None
+        if known is None:
+            return False
+        self.fields, self.converters, self.description = known
+        self.field_count = first
+        return self._take_rows(data, end)
+
+    def _take_ok(self, data: bytes) -> bool:
+        length = data[0] | data[1] << 8 | data[2] << 16
+        end = _HEADER + length
+        # Larger counts and ids have marks of their own.
+        if end > len(data) or data[5] > 250 or data[6] > 250:
+            return False
+        self.affected_rows, self.insert_id = data[5], data[6]
+        self.server_status = data[7] | data[8] << 8
+        self.warning_count = data[9] | data[10] << 8
+        self.message = data[11:end]
+        self.has_next = self.server_status & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
+        self._taken(end, data[3] + 1)
+        return True
 
     def _take_rows(self, data: bytes, end: int) -> bool:
-        """Read the rows behind the descriptions; False, with nothing taken: they are not all there."""
-        connection: Any = self.connection
-        sequence = (connection._next_seq_id + self.field_count) & 0xFF
+        sequence = data[3] + 1 + self.field_count
         found: list[tuple[Any, ...]] = []
-        seen_eof = False
+        ends = 0
         try:
-            while True:
+            while ends < 2:  # one ends the descriptions, one the rows
                 length = data[end] | data[end + 1] << 8 | data[end + 2] << 16
-                first = data[end + 4]
-                if data[end + 3] != sequence or first == _ERROR or end + 4 + length > len(data):
+                first = data[end + _HEADER]
+                if data[end + 3] != sequence & 0xFF or first == _ERROR or end + _HEADER + length > len(data):
                     return False
-                end += 4 + length
-                sequence = (sequence + 1) & 0xFF
+                end += _HEADER + length
+                sequence += 1
                 if first == _EOF and length == _EOF_LENGTH:
-                    if seen_eof:
-                        break
-                    seen_eof = True
+                    ends += 1
                 else:
                     found.append(_row(data, end - length, self.converters))
         except IndexError:
             return False
         self.warning_count = data[end - 4] | data[end - 3] << 8
         self.has_next = (data[end - 2] | data[end - 1] << 8) & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-        connection._rfile.read(end)
-        connection._next_seq_id = sequence
         self.affected_rows = len(found)
         self.rows = tuple(found)
+        self._taken(end, sequence)
         return True
+
+    def _taken(self, length: int, sequence: int) -> None:
+        self.connection._rfile.read(length)
+        self.connection._next_seq_id = sequence & 0xFF
+
+    def _learn(self, connection: FastConnection, data: bytes) -> None:
+        end = _end_of_descriptions(data)
+        if end:
+            if len(connection.descriptions) >= _MOST_DESCRIPTIONS:
+                connection.descriptions.clear()
+            connection.descriptions[data[:end]] = (self.fields, self.converters, self.description)
 
 
 def _arrived(connection: Any) -> bytes:
     """Return what has arrived and is not read yet; nothing when the connection fails: a read will tell."""
     try:
+        if connection._current_timeout != connection._read_timeout:
+            connection._sock.settimeout(connection._read_timeout)
+            connection._current_timeout = connection._read_timeout
         data: bytes = connection._rfile.peek()
     except OSError:
         return b""
     return data
 
 
-def _end_of_descriptions(data: bytes, columns: int) -> int:
-    """Return where `columns` packets end; beyond the data, or 0, when they have not all arrived."""
-    end = 0
+def _end_of_descriptions(data: bytes) -> int:
+    """Return where the number of columns and their descriptions end; 0 if they have not all arrived."""
+    if len(data) <= _HEADER or data[0] != 1 or not 0 < data[_HEADER] < _NULL:
+        return 0
+    end = _HEADER + 1
     try:
-        for _ in range(columns):
-            end += 4 + (data[end] | data[end + 1] << 8 | data[end + 2] << 16)
+        for _ in range(data[_HEADER]):
+            end += _HEADER + (data[end] | data[end + 1] << 8 | data[end + 2] << 16)
     except IndexError:
         return 0
-    return end
+    return end if end <= len(data) else 0
 
 
 def _row(data: bytes, at: int, converters: list[tuple[str | None, Any]]) -> tuple[Any, ...]:

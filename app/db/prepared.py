@@ -25,6 +25,9 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from app.db.mysql import FastConnection
 
+CONNECTION = "saoma.connection"
+"""Under this name a session's info holds the connection in whose transaction it works, if that is known."""
+
 Processor = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
 
@@ -55,11 +58,14 @@ class Prepared:
         return self._send(session, parameters)[2]
 
     def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Sequence[Sequence[Any]], int]":
-        connection = session.connection()
+        connection: Connection | None = session.info.get(CONNECTION)
+        # A savepoint begins when the session is first asked for its connection.
+        if connection is None or session.in_nested_transaction():
+            connection = session.connection()
         form = self._form(connection.dialect, parameters)
         values = form.bind(parameters)
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, FastConnection) or _is_observed(connection):
+        driver: Any = connection.connection.driver_connection
+        if type(driver) is not FastConnection or _is_observed(connection):
             result = connection.exec_driver_sql(form.text, form.in_order(values))
             return form, result.fetchall() if result.returns_rows else (), result.rowcount
         try:

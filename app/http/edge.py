@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.db.engine import Database, Replay
 from app.http import problems
 from app.http.access import rule_of
-from app.http.idempotency import Answer, Key, look_up, read_key, remember
+from app.http.idempotency import Answer, Key, KeyReused, look_up, read_key, remember
 from app.http.limits import Gate
 from app.identity.queries import Principal, principal
 from app.kernel.boundaries import reach
@@ -48,29 +48,40 @@ class Edge:
     def write(self, work: Work[Answer], *, operation: str, permanent: bool = False) -> Answer:
         """Run `work` and commit; return its answer, or the one stored under the request's key.
 
-        A refusal under a key rolls the work back to a savepoint and is stored as the answer; without a
-        key it is raised. `permanent` keeps the answer for ever: for what moves money.
+        A refusal under a key is stored as the answer; without a key it is raised. Either way it rolls the
+        work back. `permanent` keeps the answer for ever: for what moves money.
         """
         key = _key(operation, permanent=permanent)
-
-        def transaction(session: Session) -> Answer:
-            now = self._clock.now()
-            if key is None:
-                caller = self._known(principal(session, session_id=_session_id(), now=now))
-                answer = work(session, caller, now)
-            else:
-                caller, stored = look_up(session, key, session_id=_session_id(), now=now)
-                self._known(caller)
-                if stored is not None:
-                    return stored
-                answer = _decide(session, lambda: work(session, caller, now))
-                if not remember(session, key, caller.person_id, answer, now):
-                    raise Replay
-            reach("edge.committing")
-            return answer
-
-        answer = self._db.transact(transaction)
+        if key is None:
+            answer = self._db.transact(lambda session: _reached(self._plain(session, work)))
+        else:
+            try:
+                answer = self._db.transact(lambda session: _reached(self._once(session, key, work)))
+            except DomainError as refusal:
+                if refusal.status not in _STORED_REFUSALS or isinstance(refusal, KeyReused):
+                    raise
+                # In a transaction of its own: a savepoint for the few that are refused would cost everybody
+                # a round trip. Should another request under the key have been answered meanwhile, that is it.
+                refused = Answer(refusal.status, problems.document(refusal))
+                answer = self._db.transact(
+                    lambda session: _reached(self._once(session, key, lambda *_: refused))
+                )
         reach("edge.committed")
+        return answer
+
+    def _plain(self, session: Session, work: Work[Answer]) -> Answer:
+        now = self._clock.now()
+        return work(session, self._known(principal(session, session_id=_session_id(), now=now)), now)
+
+    def _once(self, session: Session, key: Key, work: Work[Answer]) -> Answer:
+        now = self._clock.now()
+        caller, stored = look_up(session, key, session_id=_session_id(), now=now)
+        self._known(caller)
+        if stored is not None:
+            return stored
+        answer = work(session, caller, now)
+        if not remember(session, key, caller.person_id, answer, now):
+            raise Replay
         return answer
 
     def ask_first(self, *, operation: str) -> tuple[Principal, Answer | None]:
@@ -107,24 +118,9 @@ def _session_id() -> int:
     return session_id
 
 
-# Nothing releases it: the commit does, and a round trip is saved. A deadlock undoes it with everything
-# else, so it is rolled back to after a refusal only.
-_SAVEPOINT = "SAVEPOINT saoma_answer"
-_BACK = "ROLLBACK TO SAVEPOINT saoma_answer"
-
-
-def _decide(session: Session, work: Callable[[], Answer]) -> Answer:
-    connection = session.connection()
-    connection.exec_driver_sql(_SAVEPOINT)
-    try:
-        return work()
-    except DomainError as refusal:
-        if refusal.status not in _STORED_REFUSALS:
-            raise
-        # What the work had read or meant to write is not true any more.
-        session.expunge_all()
-        connection.exec_driver_sql(_BACK)
-        return Answer(refusal.status, problems.document(refusal))
+def _reached(answer: Answer) -> Answer:
+    reach("edge.committing")
+    return answer
 
 
 def respond(answer: Answer) -> Response:

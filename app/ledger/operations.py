@@ -1,6 +1,7 @@
 """Opening accounts and posting transfers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +10,7 @@ from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db.engine import Replay, at_the_end
 from app.db.once import insert_once, is_duplicate
 from app.db.prepared import Prepared
 from app.kernel.ids import new_id
@@ -99,7 +101,40 @@ def post(session: Session, transfers: Sequence[Transfer], *, now: datetime) -> N
         raise
     guarded = [account for account in touched if account.kind is AccountKind.GUARDED and change[account]]
     if guarded:
-        _change_guarded(session, [(account.id, change[account]) for account in guarded])
+        waiting: dict[int, int] | None = session.info.get(_WAITING)
+        if waiting is None:
+            _change_guarded(session, [(account.id, change[account]) for account in guarded])
+        else:
+            for account in guarded:
+                waiting[account.id] = waiting.get(account.id, 0) + change[account]
+
+
+_WAITING = "saoma.ledger.waiting"
+
+
+@contextmanager
+def hot_rows_last(session: Session) -> Iterator[None]:
+    """Let what is posted in this block take its guarded accounts at the very end of the transaction.
+
+    One row can hold up everybody; so it is taken when nothing is left to do but to commit. Then it is too
+    late to refuse: an account that does not hold enough raises Replay, and the transaction is played again
+    on fresh balances.
+    """
+    waiting: dict[int, int] = {}
+    session.info[_WAITING] = waiting
+    try:
+        yield
+    finally:
+        del session.info[_WAITING]
+
+    def take() -> None:
+        try:
+            _change_guarded(session, sorted(waiting.items()))
+        except InsufficientBalance as lost:
+            raise Replay from lost
+
+    if waiting:
+        at_the_end(session, take)
 
 
 _INSERT = Prepared(insert(TransferRow))

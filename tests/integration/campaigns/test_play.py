@@ -686,15 +686,15 @@ def statements(world: CampaignWorld) -> Iterator[Callable[[Callable[[], Any]], l
 @pytest.mark.parametrize(
     ("prizes", "most"),
     [
-        ([money("yuan", 100)], 10),
-        ([money("yuan", 100, stock=5)], 10),
-        ([nothing("yuan")], 8),
+        ([money("yuan", 100)], 9),
+        ([money("yuan", 100, stock=5)], 9),
+        ([nothing("yuan")], 6),
     ],
 )
-def test_a_draw_takes_ten_statements(
+def test_a_draw_takes_nine_statements(
     world: CampaignWorld, statements: Any, prizes: list[dict[str, Any]], most: int
 ) -> None:
-    """Twelve with the edge's two; a diamond in a regional pool with multipliers pays no more."""
+    """Eleven with the edge's two; a diamond in a regional pool with multipliers pays no more."""
     world.run(
         prizes=prizes,
         pools=[

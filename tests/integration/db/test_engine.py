@@ -2,13 +2,14 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert, Severity
-from app.db.engine import Database, Replay, db_now
+from app.db.engine import Database, Replay, at_the_end, db_now
 from app.db.nodes import claim_node
 from app.kernel.ids import new_id
 
@@ -71,6 +72,61 @@ def test_a_lost_race_is_played_again(any_db: Database) -> None:
 
     assert any_db.transact(work) == "done"
     assert runs == [None, None, None]
+
+
+def test_objects_are_flushed_before_the_commit(any_db: Database) -> None:
+    any_db.transact(lambda session: session.add(Alert(**_alert("a"))))
+    with any_db.read() as session:
+        assert session.execute(select(Alert.subject)).scalar_one() == "a"
+
+
+def test_what_is_left_to_the_end_is_done_in_order_before_the_commit(any_db: Database) -> None:
+    done: list[str] = []
+
+    def work(session: Session) -> None:
+        for subject in ("a", "b"):
+            at_the_end(session, partial(session.execute, insert(Alert), [_alert(subject)]))
+            at_the_end(session, partial(done.append, subject))
+        assert session.execute(select(Alert.id)).first() is None
+        done.append("work")
+
+    any_db.transact(work)
+    assert done == ["work", "a", "b"]
+    with any_db.read() as session:
+        assert len(session.execute(select(Alert.id)).all()) == 2
+
+
+def test_a_race_lost_at_the_end_undoes_everything_and_is_played_again(any_db: Database) -> None:
+    runs: list[bool] = []
+
+    def lose() -> None:
+        runs.append(True)
+        if len(runs) < 3:
+            raise Replay
+
+    def work(session: Session) -> None:
+        session.execute(insert(Alert), [_alert("a")])
+        at_the_end(session, lose)
+
+    any_db.transact(work)
+    assert len(runs) == 3
+    with any_db.read() as session:
+        assert len(session.execute(select(Alert.id)).all()) == 1
+
+
+def test_work_that_fails_does_nothing_at_the_end(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        at_the_end(session, lambda: pytest.fail("the work has failed"))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        any_db.transact(work)
+
+
+def test_a_session_of_nobody_does_it_at_once(session: Session) -> None:
+    done: list[bool] = []
+    at_the_end(session, lambda: done.append(True))
+    assert done
 
 
 def test_reading_writes_nothing(any_db: Database) -> None:

@@ -122,6 +122,19 @@ def test_what_was_sent_ends_with_the_transaction(any_db: Database) -> None:
         assert _subjects(session, "a") == []
 
 
+def test_a_savepoint_takes_back_what_was_sent_within(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _INSERT.run(session, _row("before"))
+        with session.begin_nested() as savepoint:
+            _INSERT.run(session, _row("within"))
+            savepoint.rollback()
+        _INSERT.run(session, _row("after"))
+
+    any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, "before", "within", "after") == ["after", "before"]
+
+
 def test_a_lock_that_is_not_to_be_had_can_be_played_again(clean_db: Database) -> None:
     clean_db.transact(lambda session: _INSERT.run(session, _row("a")))
     lock = Prepared(select(Alert.id).where(Alert.subject == bindparam("of")).with_for_update(nowait=True))

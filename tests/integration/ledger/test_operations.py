@@ -7,9 +7,10 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db.engine import Database, Replay
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
 from app.ledger.models import AccountKind, Asset
-from app.ledger.operations import AccountRef, Transfer, ensure_account, post
+from app.ledger.operations import AccountRef, Transfer, ensure_account, hot_rows_last, post
 from app.ledger.queries import audit, balances, is_posted, open_balance
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -124,6 +125,56 @@ def test_when_one_guard_fails_the_post_fails(session: Session, budget: AccountRe
     savepoint.rollback()
     assert balances(session, [budget.id]) == {budget.id: 1000}
     assert audit(session) == []
+
+
+def _shop(session: Session) -> tuple[AccountRef, AccountRef]:
+    funding = _account(session, AccountKind.OPEN, "funding", 1)
+    budget = _account(session, AccountKind.GUARDED, "budget", 1)
+    post(session, [Transfer("fund", funding, budget, 1000, "fund", 1)], now=NOW)
+    return budget, _account(session, AccountKind.OPEN, "committed", 1)
+
+
+def test_hot_rows_are_taken_once_at_the_very_end(clean_db: Database) -> None:
+    budget, committed = clean_db.transact(_shop)
+    seen: list[str] = []
+
+    def work(session: Session) -> None:
+        with hot_rows_last(session):
+            for key in ("a", "b"):
+                post(session, [Transfer(key, budget, committed, 100, "draw", 1)], now=NOW)
+        assert balances(session, [budget.id]) == {budget.id: 1000}
+        event.listen(session.bind, "before_cursor_execute", lambda *call: seen.append(call[2]))
+
+    clean_db.transact(work)
+    assert [statement.split()[0] for statement in seen] == ["UPDATE"]
+    with clean_db.read() as session:
+        assert balances(session, [budget.id]) == {budget.id: 800}
+        assert audit(session) == []
+
+
+def test_too_little_at_the_end_is_a_lost_race(clean_db: Database) -> None:
+    budget, committed = clean_db.transact(_shop)
+
+    def work(session: Session) -> None:
+        with hot_rows_last(session):
+            post(session, [Transfer("a", budget, committed, 1001, "draw", 1)], now=NOW)
+
+    with pytest.raises(Replay), clean_db.unit_of_work() as session:
+        work(session)
+    with clean_db.read() as session:
+        assert not is_posted(session, "a")
+        assert balances(session, [budget.id]) == {budget.id: 1000}
+
+
+def test_nothing_hot_takes_nothing_at_the_end(clean_db: Database) -> None:
+    def work(session: Session) -> None:
+        issued = _account(session, AccountKind.OPEN, "issued", 0, Asset.POINTS)
+        person = _account(session, AccountKind.PERSONAL, "points", 7, Asset.POINTS)
+        with hot_rows_last(session):
+            post(session, [Transfer("p", issued, person, 10, "draw", 1)], now=NOW)
+        assert balances(session, [person.id]) == {person.id: 10}
+
+    clean_db.transact(work)
 
 
 def test_nonsense_is_refused(session: Session, funding: AccountRef, budget: AccountRef) -> None:
