@@ -51,6 +51,17 @@ class PromiseNotBacked(_RefusedForFaults):
     title = "Stock or budget do not hold what the rules promise"
 
 
+class OverlapsCampaigns(_RefusedForFaults):
+    """Other campaigns are held for the same codes meanwhile: a reason and a second operator are needed.
+
+    The faults name them. A code is drawn in the campaign that started last, so publishing one over another
+    takes draws away from rules that shoppers were promised.
+    """
+
+    code = "campaign_overlaps"
+    title = "Other campaigns are held for the same codes"
+
+
 class UnknownCampaign(NotFound):
     """There is no such campaign."""
 

@@ -23,6 +23,7 @@ from app.campaigns.errors import (
     DisclosureIncomplete,
     InvalidCampaign,
     NothingToChange,
+    OverlapsCampaigns,
     ProposalChanged,
     RulesRefused,
     SecondOperatorNeeded,
@@ -39,6 +40,8 @@ from app.campaigns.models import (
     CampaignVersion,
     VersionState,
 )
+from app.campaigns.neighbours import close_ranks, overlapping
+from app.campaigns.overlap import same_reach
 from app.campaigns.parser import parse_rules
 from app.campaigns.publication import publish_text
 from app.campaigns.reader import Fault
@@ -58,7 +61,8 @@ _MAX_REASON = 500
 class SavedVersion:
     """A version that was saved, and what stands between it and its publication.
 
-    missing: what must still be filled in. changed: what differs from the version in force.
+    missing: what must still be filled in. changed: what differs from the version in force, and which
+    campaigns it would newly overlap.
     """
 
     campaign_id: int
@@ -154,7 +158,7 @@ def save_version(
         number,
         rules.sha256,
         tuple(missing_fields(rules)),
-        tuple(_changes(session, campaign, rules)),
+        tuple(_changes(session, campaign, rules, now=now)),
     )
 
 
@@ -165,33 +169,25 @@ def publish(
     now: datetime,
     actor: Actor,
     random_bytes: Callable[[int], bytes],
+    reason: str | None = None,
 ) -> InForce:
     """Publish a campaign for the first time: rules frozen and hashed, seed made and committed to.
 
-    It can be drawn from in its period. Args: random_bytes(n) gives n bytes nobody can predict
-    (`secrets.token_bytes`). Raises NothingToChange, DisclosureIncomplete, RulesRefused, PromiseNotBacked,
+    It can be drawn from in its period. Where other campaigns of the brand are held for the same codes at the
+    same time, a reason is needed and a second operator's approval (`approve`): it would take draws away from
+    what they promise. Args: random_bytes(n) gives n bytes nobody can predict (`secrets.token_bytes`). Raises
+    NothingToChange, DisclosureIncomplete, RulesRefused, PromiseNotBacked, OverlapsCampaigns (no reason),
     WrongState.
     """
     campaign = take(session, campaign_id)
     if campaign.state is not CampaignState.DRAFT:
         raise WrongState("the campaign has been published; save a version and publish the change")
     row, rules = _unpublished(session, campaign)
-    if rules.period.ends_at <= now:
-        raise WrongState("the period of the campaign is over before its start")
+    _require_time_left(rules, now)
     commitment = make_commitment(random_bytes)
     campaign.seed, campaign.salt = commitment.seed.hex(), commitment.salt.hex()
     campaign.seed_sha256 = commitment.sha256
-    _put_in_force(session, campaign, row, rules, now=now)
-    log(
-        session,
-        campaign_id,
-        Action.PUBLISHED,
-        row.version,
-        now=now,
-        actor=actor,
-        detail=_hashes(campaign, row),
-    )
-    return InForce(campaign_id, row.version, row.sha256, published=True, changed=())
+    return _publish_or_propose(session, campaign, row, rules, now=now, actor=actor, reason=reason)
 
 
 def change(
@@ -199,22 +195,44 @@ def change(
 ) -> InForce:
     """Publish the saved version of a campaign that runs (DRAW-16), from the next draw on.
 
-    What favours shoppers in every point is published at once; anything else needs a reason and waits for
-    a second operator (`approve`). Raises NothingToChange, DisclosureIncomplete, RulesRefused,
-    PromiseNotBacked, InvalidCampaign (no reason), WrongState.
+    What favours shoppers in every point is published at once; anything else, such as reaching over another
+    campaign, needs a reason and waits for a second operator (`approve`). Raises NothingToChange,
+    DisclosureIncomplete, RulesRefused, PromiseNotBacked, InvalidCampaign and OverlapsCampaigns (no reason),
+    WrongState.
     """
     campaign = take(session, campaign_id)
     if campaign.state not in (CampaignState.PUBLISHED, CampaignState.STOPPED):
         raise WrongState(f"the campaign is {campaign.state}; only what has been published can be changed")
     row, rules = _unpublished(session, campaign)
-    found = _changes(session, campaign, rules)
-    if not found:
+    if not _changes(session, campaign, rules, now=now):
         raise NothingToChange("the saved version says the same as the one in force")
+    return _publish_or_propose(session, campaign, row, rules, now=now, actor=actor, reason=reason)
+
+
+def _publish_or_propose(
+    session: Session,
+    campaign: Campaign,
+    row: CampaignVersion,
+    rules: Rules,
+    *,
+    now: datetime,
+    actor: Actor,
+    reason: str | None,
+) -> InForce:
+    """Put a version in force, or let it wait for a second operator where shoppers could lose by it."""
+    close_ranks(session, campaign.brand_id)
+    action = Action.CHANGED if campaign.version else Action.PUBLISHED
+    found = _changes(session, campaign, rules, now=now)
     asks = rules.profile.immutable_after_start and needs_approval(found)
-    detail: dict[str, Json] = {"changed": [[item.path, item.favours_shoppers] for item in found]}
+    if asks and not (reason or "").strip():
+        _refuse_overlaps(found)
     if asks or reason:
         reason = read_reason(reason)
+    detail: dict[str, Json] = {}
+    if found:
+        detail["changed"] = [[item.path, item.favours_shoppers] for item in found]
     if asks:
+        action = Action.PROPOSED
         VERSION_TRANSITIONS.require(row.state, VersionState.PROPOSED)
         _require_publishable(session, campaign, rules, now=now)
         row.state, row.reason, row.proposed_by = VersionState.PROPOSED, reason, actor.label[:64]
@@ -222,39 +240,38 @@ def change(
     else:
         _put_in_force(session, campaign, row, rules, now=now)
         detail |= _hashes(campaign, row)
-    action = Action.PROPOSED if asks else Action.CHANGED
-    log(session, campaign_id, action, row.version, now=now, actor=actor, reason=reason, detail=detail)
-    return InForce(campaign_id, row.version, row.sha256, published=not asks, changed=tuple(found))
+    log(session, campaign.id, action, row.version, now=now, actor=actor, reason=reason, detail=detail)
+    return InForce(campaign.id, row.version, row.sha256, published=not asks, changed=tuple(found))
 
 
 def approve(session: Session, *, campaign_id: int, rules_sha256: str, now: datetime, actor: Actor) -> InForce:
-    """Approve and publish a proposed change, as an operator who did not propose it.
+    """Approve and publish a proposed version, as an operator who did not propose it.
 
-    Args: rules_sha256 names what the approver has read. Raises ProposalChanged, SecondOperatorNeeded,
-    NothingToChange, and what publishing raises.
+    Args: rules_sha256 names what the approver has read. Raises ProposalChanged (also when another campaign
+    has come since that it would overlap), SecondOperatorNeeded, NothingToChange, and what publishing raises.
     """
     campaign = take(session, campaign_id)
+    if campaign.state is CampaignState.ENDED:
+        raise WrongState("the campaign has ended; nothing of it can be changed")
     row, rules = _unpublished(session, campaign)
     if row.state is not VersionState.PROPOSED:
-        raise NothingToChange("no change waits for approval")
+        raise NothingToChange("nothing waits for approval")
     if row.sha256 != rules_sha256:
         raise ProposalChanged("the proposal is not the one that was read", sha256=row.sha256)
-    if actor.kind is not ActorKind.OPERATOR or actor.label[:64] == row.proposed_by:
-        raise SecondOperatorNeeded("a change is approved by another operator than its proposer")
-    found = _changes(session, campaign, rules)
+    require_second(actor, row.proposed_by)
+    if not campaign.version:
+        _require_time_left(rules, now)
+    close_ranks(session, campaign.brand_id)
+    found = _changes(session, campaign, rules, now=now)
+    if not _overlaps(found) <= _overlaps_proposed(session, row):
+        raise ProposalChanged(
+            "it now overlaps a campaign that the proposal does not name; withdraw it and propose again"
+        )
+    action = Action.CHANGED if campaign.version else Action.PUBLISHED
     row.approved_by = actor.label[:64]
     _put_in_force(session, campaign, row, rules, now=now)
     detail = _hashes(campaign, row) | {"proposed_by": row.proposed_by}
-    log(
-        session,
-        campaign_id,
-        Action.CHANGED,
-        row.version,
-        now=now,
-        actor=actor,
-        reason=row.reason,
-        detail=detail,
-    )
+    log(session, campaign_id, action, row.version, now=now, actor=actor, reason=row.reason, detail=detail)
     return InForce(campaign_id, row.version, row.sha256, published=True, changed=tuple(found))
 
 
@@ -383,10 +400,57 @@ def _unpublished(session: Session, campaign: Campaign) -> tuple[CampaignVersion,
     return row, parse_rules(row.rules)
 
 
-def _changes(session: Session, campaign: Campaign, rules: Rules) -> Sequence[Change]:
-    if not campaign.version:
-        return ()
-    return changes(rules_of(session, campaign.id, campaign.version), rules)
+_OVERLAPS = "overlaps."
+
+
+def _changes(session: Session, campaign: Campaign, rules: Rules, *, now: datetime) -> list[Change]:
+    """Return what is new against the version in force, the campaigns that are newly overlapped included."""
+    found: list[Change] = []
+    if campaign.version:
+        in_force = rules_of(session, campaign.id, campaign.version)
+        found = changes(in_force, rules)
+        if same_reach(in_force, rules):
+            return found
+    others = overlapping(session, campaign, rules, now=now)
+    return [*found, *[Change(f"{_OVERLAPS}{other.key}", favours_shoppers=False) for other in others]]
+
+
+def _overlaps(found: Sequence[Change]) -> set[str]:
+    return {item.path for item in found if item.path.startswith(_OVERLAPS)}
+
+
+def _overlaps_proposed(session: Session, row: CampaignVersion) -> set[str]:
+    """Return the overlaps that the proposal of a version names, as its history tells."""
+    proposed = (
+        select(CampaignEvent.detail)
+        .where(
+            CampaignEvent.campaign_id == row.campaign_id,
+            CampaignEvent.version == row.version,
+            CampaignEvent.action == Action.PROPOSED,
+        )
+        .order_by(CampaignEvent.id.desc())
+        .limit(1)
+    )
+    detail = session.scalars(proposed).one()
+    return {path for path, _ in detail["changed"]}
+
+
+def _refuse_overlaps(found: Sequence[Change]) -> None:
+    detail = "is held for the same codes; publish with a reason, and another operator approves it"
+    faults = [Fault(path, OverlapsCampaigns.code, detail) for path in sorted(_overlaps(found))]
+    if faults:
+        raise OverlapsCampaigns(faults)
+
+
+def require_second(actor: Actor, proposed_by: str | None) -> None:
+    """Raise SecondOperatorNeeded unless an operator acts who is another one than the proposer: four eyes."""
+    if actor.kind is not ActorKind.OPERATOR or actor.label[:64] == proposed_by:
+        raise SecondOperatorNeeded("this is approved by another operator than its proposer")
+
+
+def _require_time_left(rules: Rules, now: datetime) -> None:
+    if rules.period.ends_at <= now:
+        raise WrongState("the period of the campaign is over before its start")
 
 
 def _require_own_payer(session: Session, payer_id: int, brand_id: int) -> None:
@@ -417,7 +481,8 @@ def _put_in_force(
     VERSION_TRANSITIONS.require(row.state, VersionState.PUBLISHED)
     _require_publishable(session, campaign, rules, now=now)
     assert campaign.seed_sha256 is not None
-    made = publish_text(rules, version=row.version, commitment_sha256=campaign.seed_sha256)
+    beside = [other.rules for other in overlapping(session, campaign, rules, now=now)]
+    made = publish_text(rules, version=row.version, commitment_sha256=campaign.seed_sha256, beside=beside)
     row.text_zh, row.text_en, row.text_sha256 = made.text.zh, made.text.en, made.sha256
     row.state, row.published_at = VersionState.PUBLISHED, now
     campaign.version = row.version

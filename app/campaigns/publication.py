@@ -34,12 +34,18 @@ class Publication:
     sha256: str
 
 
-def publish_text(rules: Rules, *, version: int, commitment_sha256: str) -> Publication:
-    """Return the text for a version of the rules. Raises nothing: call `missing_fields` before."""
+def publish_text(
+    rules: Rules, *, version: int, commitment_sha256: str, beside: Sequence[Rules] = ()
+) -> Publication:
+    """Return the text for a version of the rules. Raises nothing: call `missing_fields` before.
+
+    Args: beside are the rules of other campaigns that are held for the same codes at the same time.
+    """
     sections = [
         _heading(rules, version),
         _participation(rules),
         _method(rules, commitment_sha256),
+        *_beside(rules, beside),
         *[_pool(rules, pool) for pool in rules.pools],
         *_fallback(rules),
         *_multipliers(rules),
@@ -106,12 +112,29 @@ def _method(rules: Rules, commitment_sha256: str) -> Text:
     region = _REGION[rules.location_counts]
     return Text(
         "抽奖方式:即抽即开。每个商品码对应一次抽奖机会;中奖结果由开始前确定的随机种子与该机会共同决定,任何人"
-        f"不能更改。种子承诺(SHA-256):{commitment_sha256};种子在活动结束后公布,可逐笔复核。{region.zh}",
+        f"不能更改。种子承诺(SHA-256):{commitment_sha256};种子在活动结束后公布,可逐笔复核。{region.zh}"
+        "同一商品码适用于多个活动的,只参加其中一个:您符合参与条件的活动中开始时间最晚的一个。",
         "Draw: instant. Each product code gives one chance; the result follows from a random seed fixed"
         " before the start and from that chance, and nobody can change it. Commitment to the seed (SHA-256):"
         f" {commitment_sha256}; the seed is published after the end, so that every draw can be checked."
-        f" {region.en}",
+        f" {region.en} A code that several campaigns are held for is drawn in one of them: of those whose"
+        " conditions you meet, the one that started last.",
     )
+
+
+def _beside(rules: Rules, others: Sequence[Rules]) -> list[Text]:
+    if not others:
+        return []
+    zh = ["特别说明:以下活动同期举行,可能适用于相同的商品码,参加哪一个依上述规则确定:"]
+    en = [
+        "Please note: these run at the same time, maybe for the same codes; the rule above says which counts:"
+    ]
+    for other in others:
+        start = write_local(other.period.starts_at, rules.profile.zone)
+        end = write_local(other.period.ends_at, rules.profile.zone)
+        zh.append(f"- {other.name.zh}({start}至{end})")
+        en.append(f"- {other.name.en} ({start} to {end})")
+    return [Text("\n".join(zh), "\n".join(en))]
 
 
 def _pool(rules: Rules, pool: Pool) -> Text:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.campaigns import funding, operations, queries
 from app.campaigns.errors import (
     DisclosureIncomplete,
+    OverlapsCampaigns,
     PromiseNotBacked,
     RulesInvalid,
     RulesRefused,
@@ -22,7 +23,7 @@ from app.kernel.fen import format_yuan, parse_yuan
 from app.payouts.queries import payer_of
 
 _VERIFIED_AT_ONCE = 500
-_WITH_FAULTS = (RulesInvalid, RulesRefused, DisclosureIncomplete, PromiseNotBacked)
+_WITH_FAULTS = (RulesInvalid, RulesRefused, DisclosureIncomplete, PromiseNotBacked, OverlapsCampaigns)
 
 
 @click.group()
@@ -196,18 +197,31 @@ def stock(cli: Cli, /, *, name: str, prize: str, pieces: int, reference: str, ou
 
 @campaigns.command()
 @click.argument("name")
+@click.option("--reason", help="Why; needed where other campaigns are held for the same codes.")
 @pass_cli
-def publish(cli: Cli, /, *, name: str) -> None:
-    """Publish the saved rules for the first time: frozen, hashed, with a seed that is committed to."""
+def publish(cli: Cli, /, *, name: str, reason: str | None) -> None:
+    """Publish the saved rules for the first time: frozen, hashed, with a seed that is committed to.
+
+    Where other campaigns of the brand are held for the same codes at the same time, give a --reason; another
+    operator then approves.
+    """
     now, actor = cli.container.clock.now(), cli.actor
     done = _act(
         cli,
         name,
         lambda session, campaign: operations.publish(
-            session, campaign_id=campaign, now=now, actor=actor, random_bytes=secrets.token_bytes
+            session,
+            campaign_id=campaign,
+            now=now,
+            actor=actor,
+            random_bytes=secrets.token_bytes,
+            reason=reason,
         ),
     )
-    click.echo(f"version {done.version} published, sha256 {done.sha256}")
+    if done.published:
+        click.echo(f"version {done.version} published, sha256 {done.sha256}")
+    else:
+        _tell_proposed(name, done)
 
 
 @campaigns.command()
@@ -227,7 +241,14 @@ def change(cli: Cli, /, *, name: str, reason: str | None) -> None:
     if done.published:
         click.echo(f"version {done.version} is in force")
     else:
-        click.echo(f"proposed; another operator approves it: saoma campaigns approve {name} {done.sha256}")
+        _tell_proposed(name, done)
+
+
+def _tell_proposed(name: str, done: operations.InForce) -> None:
+    for item in done.changed:
+        if not item.favours_shoppers:
+            click.echo(f"  needs approval: {item.path}")
+    click.echo(f"proposed; another operator approves it: saoma campaigns approve {name} {done.sha256}")
 
 
 @campaigns.command()
@@ -235,7 +256,7 @@ def change(cli: Cli, /, *, name: str, reason: str | None) -> None:
 @click.argument("sha256")
 @pass_cli
 def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
-    """Approve the proposed change whose rules have SHA256, as another operator than its proposer."""
+    """Approve the proposed version whose rules have SHA256, as another operator than its proposer."""
     now, actor = cli.container.clock.now(), cli.actor
     done = _act(
         cli,

@@ -150,14 +150,21 @@ class CampaignWorld:
             actor=OLGA,
         )
 
-    def publish(self, campaign_id: int) -> InForce:
-        """Publish with the seed of the unit tests."""
+    def publish(self, campaign_id: int, reason: str | None = None) -> InForce:
+        """Publish, or with a reason propose, with the seed of the unit tests."""
         return self.do(
-            campaigns.publish, campaign_id=campaign_id, actor=OLGA, random_bytes=lambda count: SEED[:count]
+            campaigns.publish,
+            campaign_id=campaign_id,
+            actor=OLGA,
+            random_bytes=lambda count: SEED[:count],
+            reason=reason,
         )
 
     def run(self, key: str = "june", *, fen: int = 1_000_00, **changes: Any) -> int:
-        """A published campaign with a budget of `fen` and the stock that its rules promise."""
+        """A published campaign with a budget of `fen` and the stock that its rules promise.
+
+        Beside other campaigns it takes Peter's approval.
+        """
         campaign_id = self.create(key)
         self.save(campaign_id, **changes)
         if fen:
@@ -165,7 +172,9 @@ class CampaignWorld:
         for prize in document(**changes)["prizes"]:
             if prize.get("stock"):
                 self.stock(campaign_id, prize["key"], prize["stock"])
-        self.publish(campaign_id)
+        came = self.publish(campaign_id, "for a test")
+        if not came.published:
+            self.do(campaigns.approve, campaign_id=campaign_id, rules_sha256=came.sha256, actor=PETER)
         return campaign_id
 
     def left(self, campaign_id: int) -> dict[str, int]:

@@ -176,6 +176,29 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path)
     assert "0 draws checked, 0 differences" in brand("draws", "verify", "--campaign", "tea/june").stdout
 
 
+def test_a_campaign_over_another_one_needs_a_second_operator(
+    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add_payer(brand, tmp_path)
+    period = {"starts_at": "2026-01-01T00:00:00+08:00", "ends_at": "2099-01-01T00:00:00+08:00"}
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(document(period=period)), encoding="utf-8")
+    for name in ("tea/june", "tea/cheap"):
+        brand("campaigns", "create", name, "--payer", "1900000001")
+        brand("campaigns", "save", name, str(file))
+        brand("campaigns", "fund", name, "1000", "--reference", "PO-1")
+    brand("campaigns", "publish", "tea/june")
+    said = brand("campaigns", "publish", "tea/cheap", ok=False).stderr
+    assert "overlaps.june" in said
+    assert "with a reason, and another operator approves it" in said
+    proposed = brand("campaigns", "publish", "tea/cheap", "--reason", "new budget").stdout
+    assert "needs approval: overlaps.june" in proposed
+    sha256 = proposed.split()[-1]
+    assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/cheap", sha256, ok=False).stderr
+    monkeypatch.setenv("SAOMA_OPERATOR", "peter")
+    assert "version 1 is in force" in brand("campaigns", "approve", "tea/cheap", sha256).stdout
+
+
 def test_a_change_against_shoppers_needs_a_second_operator(
     brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,3 +163,13 @@ def test_the_hash_binds_both_languages() -> None:
     assert other.sha256 != made.sha256
     assert publish_text(rules(), version=3, commitment_sha256="d" * 64).sha256 != made.sha256
     assert publish(rules(**document())).sha256 == made.sha256
+
+
+def test_campaigns_held_beside_it_are_named() -> None:
+    assert "只参加其中一个" in publish(rules()).text.zh
+    assert "is drawn in one of them" in publish(rules()).text.en
+    other = rules(name={"zh": "七月", "en": "July"})
+    made = publish_text(rules(), version=3, commitment_sha256=COMMITMENT, beside=[other])
+    assert "- 七月(2026-06-01" in made.text.zh
+    assert "- July (2026-06-01" in made.text.en
+    assert made.sha256 != publish(rules()).sha256
