@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -20,6 +21,7 @@ from sandbox.faults import KINDS
 from sandbox.fields import Required, read_document, read_fields
 from sandbox.pay_signing import is_rsa_public_key
 from sandbox.scenes import SCENES
+from sandbox.statements import Falsification
 from sandbox.transfers import Bill
 from sandbox.world import World
 
@@ -142,8 +144,30 @@ def _add_taps(routes: Blueprint, world: World) -> None:
         )
         return jsonify(world.transfers.decline(shopper_id=shopper_id, **fields))
 
+    @routes.post("/merchants/<mchid>/confirm_all")
+    def confirm_all(mchid: str) -> Response:
+        world.directory.merchant(mchid)
+        return jsonify({"confirmed": world.transfers.confirm_all(mchid)})
+
 
 def _add_faults(routes: Blueprint, world: World) -> None:
+    @routes.post("/merchants/<mchid>/falsify")
+    def falsify(mchid: str) -> tuple[Response, int]:
+        fields = read_fields({"day": Required(str), "kind": Required(str), "number": "", "fen": 1})
+        world.directory.merchant(mchid)
+        try:
+            day = date.fromisoformat(fields.pop("day"))
+        except ValueError:
+            raise AdminError(422, "bad_field", "day must be a date such as 2026-06-01") from None
+        if not 1 <= fields["fen"] <= 10**14:
+            raise AdminError(422, "bad_amount", "fen must be a whole number from 1 to 10^14")
+        world.statements.falsify(Falsification(mchid, day, **fields))
+        return jsonify({"mchid": mchid, "day": day.isoformat(), **fields}), 201
+
+    @routes.delete("/falsifications")
+    def tell_the_truth() -> Response:
+        return jsonify({"cleared": world.statements.clear()})
+
     @routes.post("/faults")
     def add_fault() -> tuple[Response, int]:
         return jsonify({"fault": world.faults.add(read_document()).view()}), 201

@@ -17,6 +17,7 @@ from sandbox.clock import wire_time
 from sandbox.errors import PayError, WeChatError
 from sandbox.faults import ANSWER_KINDS, REQUEST_KINDS, Fault
 from sandbox.pay_signing import parse_authorization, signature_headers
+from sandbox.statements import DOWNLOAD_PATH
 from sandbox.world import World
 
 OWN_PREFIXES = ("/_sandbox/", "/phone")
@@ -63,7 +64,8 @@ def install(app: Flask, world: World) -> None:
         fault: Fault | None = g.get("fault")
         if fault is not None and fault.after_commit:
             response = _injected(fault)
-        if request.path.startswith("/v3/") and response.mimetype != "text/html":
+        signed = request.path.startswith("/v3/") and request.path != DOWNLOAD_PATH
+        if signed and response.mimetype != "text/html":
             _sign(world, response, fault)
         world.exchanges.add(
             direction="in",

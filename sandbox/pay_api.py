@@ -1,7 +1,8 @@
-"""WeChat Pay v3 over HTTP: merchant transfers, balance, and the answers for what a new merchant does not
-have.
+"""WeChat Pay v3 over HTTP: merchant transfers, fund-flow bills, balance, and the answers for what a new
+merchant does not have.
 
-Source: contracts 4.1, 4.2, 4.5, 4.8 and 11.4. Every request is verified over the bytes as they came in.
+Source: contracts 4.1, 4.2, 4.5, 4.8, 11.1, 11.2 and 11.4. Every request is verified over the bytes as they
+came in.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from sandbox.directory import Merchant
 from sandbox.errors import PayError
 from sandbox.intercept import business_fault
 from sandbox.pay_signing import TOLERANCE_SECONDS, parse_authorization, sign_error, verify_request
+from sandbox.statements import ACCOUNT_TYPES, BILL_PATH, DOWNLOAD_PATH
 from sandbox.transfer_request import TRANSFER_PATH, read_order
 from sandbox.world import World
 
 CALLS_PER_SECOND = 100
-ACCOUNT_TYPES = ("BASIC", "OPERATION", "FEES")
+BILLS_PER_SECOND = 3
 
 
 def blueprint(world: World) -> Blueprint:
@@ -66,6 +68,17 @@ def blueprint(world: World) -> Blueprint:
     @routes.get("/v3/merchant/fund/balance/<account_type>")
     def balance(account_type: str) -> Response:
         return jsonify(_balance(world, g.merchant, account_type))
+
+    @routes.get(BILL_PATH)
+    def fund_flow_bill() -> Response:
+        return jsonify(_apply_for_bill(world))
+
+    @routes.get(DOWNLOAD_PATH)
+    def download() -> Response:
+        content, gzipped = world.statements.download(g.merchant.mchid, request.args.get("token", ""))
+        kind = "application/x-gzip" if gzipped else "text/plain"
+        # Without Wechatpay-* headers, as the only answer of the platform (11.2).
+        return Response(content, mimetype=kind)
 
     @routes.get("/v3/certificates")
     def certificates() -> Response:
@@ -127,6 +140,23 @@ def _limited(world: World, call: str) -> Merchant:
     if world.settings.current.limits and not world.limiter.allows(key, calls=CALLS_PER_SECOND, seconds=1):
         raise PayError(429, "FREQUENCY_LIMITED", f"more than {CALLS_PER_SECOND} calls a second; slow down")
     return merchant
+
+
+def _apply_for_bill(world: World) -> dict[str, Any]:
+    """11.1: 3 calls a second are written of providers only, so direct merchants have them when strict."""
+    merchant = _limited(world, "bill")
+    strict = world.settings.current.strict_unverified and world.settings.current.limits
+    if strict and not world.limiter.allows(f"pay:bills:{merchant.mchid}", calls=BILLS_PER_SECOND, seconds=1):
+        raise PayError(429, "FREQUENCY_LIMITED", f"more than {BILLS_PER_SECOND} bills a second; slow down")
+    tar_type = request.args.get("tar_type", "")
+    found = world.statements.apply_for(
+        merchant.mchid,
+        bill_date=request.args.get("bill_date", ""),
+        account_type=request.args.get("account_type", "BASIC"),
+        tar_type=tar_type,
+    )
+    address = f"{request.host_url.rstrip('/')}{DOWNLOAD_PATH}?token={found.pop('token')}"
+    return {**found, "download_url": address + ("&tartype=gzip" if tar_type else "")}
 
 
 def _balance(world: World, merchant: Merchant, account_type: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sandbox.directory import Directory, Merchant
 from sandbox.errors import AdminError, PayError
 from sandbox.pay_signing import encrypt_field
 from sandbox.settings import LiveSettings
+from sandbox.statements import Movement, Statements
 from sandbox.store import Event, Store
 from sandbox.transfer_request import TransferOrder, check_permissions
 
@@ -81,6 +82,7 @@ class Transfers:
         clock: SandboxClock,
         agenda: Agenda,
         settings: LiveSettings,
+        statements: Statements,
         announce: Callable[[Bill], None],
     ) -> None:
         self._store = store
@@ -89,6 +91,7 @@ class Transfers:
         self._clock = clock
         self._agenda = agenda
         self._settings = settings
+        self._statements = statements
         self._announce = announce
         self._bills: dict[tuple[str, str], Bill] = {}
         self._by_transfer_no: dict[str, Bill] = {}
@@ -177,7 +180,9 @@ class Transfers:
             self._directory.merchant(mchid)
             if not 1 <= amount_fen <= 10**14:
                 raise AdminError(422, "bad_amount", "fen must be a whole number from 1 to 10^14")
-            self._store.record("topup", mchid=mchid, fen=amount_fen, id=secrets.token_hex(8))
+            self._store.record(
+                "topup", mchid=mchid, fen=amount_fen, id=secrets.token_hex(8), at=self._clock.now()
+            )
             for bill in list(self._bills.values()):
                 if bill.mchid == mchid and bill.state == "PROCESSING":
                     self._lock_funds(bill)
@@ -215,6 +220,23 @@ class Transfers:
         with self._store.lock:
             bill = self._bill_on_page(shopper_id, package_info, mch_id, app_id)
             return {"errMsg": "requestMerchantTransfer:cancel", "result": "cancel", "state": bill.state}
+
+    def confirm_all(self, mchid: str) -> int:
+        """Every shopper with a bill of the merchant that waits presses "receive"; returns how many did."""
+        with self._store.lock:
+            waiting = [
+                bill
+                for bill in self._bills.values()
+                if bill.mchid == mchid and bill.state == "WAIT_USER_CONFIRM"
+            ]
+            for bill in waiting:
+                self.confirm(
+                    shopper_id=self._owner(bill),
+                    package_info=bill.package_info,
+                    mch_id=mchid,
+                    app_id=bill.order.appid,
+                )
+            return len(waiting)
 
     # For the administration
 
@@ -392,6 +414,9 @@ class Transfers:
 
     def _apply_topup(self, event: Event) -> None:
         self._book.move(Entry(f"topup:{event['id']}", OUTSIDE, available(event["mchid"]), event["fen"]))
+        # A journal of an earlier release does not say when.
+        arrived = Movement(event.get("at", 0.0), event["fen"], "", event["id"], "")
+        self._statements.note(event["mchid"], arrived)
 
     def _apply_opened(self, event: Event) -> None:
         fields = dict(event["order"])
@@ -417,18 +442,25 @@ class Transfers:
             raise LookupError(f"{bill.key} cannot go from {bill.state} to {state}")
         if state == "WAIT_USER_CONFIRM":
             self._book.move(Entry(f"{bill.key}:lock", available(bill.mchid), frozen(bill.mchid), amount))
+            self._note(bill, event["at"], -amount)
             bill.locked = True
         elif state == "SUCCESS":
             self._book.move(Entry(f"{bill.key}:pay", frozen(bill.mchid), wallet(self._owner(bill)), amount))
             bill.locked = False
         elif state in FINAL and bill.locked:
             self._book.move(Entry(f"{bill.key}:return", frozen(bill.mchid), available(bill.mchid), amount))
+            self._note(bill, event["at"], amount)
             bill.locked = False
         bill.state = state
         bill.updated_at = event["at"]
         bill.fail_reason = event["fail_reason"]
         bill.outcome = event["outcome"]
         bill.history.append((event["at"], state))
+
+    def _note(self, bill: Bill, at: float, fen: int) -> None:
+        order = bill.order
+        moved = Movement(at, fen, order.out_bill_no, bill.transfer_bill_no, order.remark)
+        self._statements.note(bill.mchid, moved)
 
     def _apply_acknowledged(self, event: Event) -> None:
         self._bills[event["mchid"], event["out_bill_no"]].acknowledged = True

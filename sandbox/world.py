@@ -15,6 +15,7 @@ from sandbox.faults import Faults
 from sandbox.journal import Journal
 from sandbox.limits import RateLimiter
 from sandbox.settings import LiveSettings, Settings
+from sandbox.statements import Statements
 from sandbox.store import Event, Store
 from sandbox.tokens import Tokens
 from sandbox.transfers import Transfers
@@ -43,6 +44,7 @@ class World:
             faults=self.faults,
             exchanges=self.exchanges,
         )
+        self.statements = Statements(clock=self.clock, lock=self.store.lock)
         self.transfers = Transfers(
             store=self.store,
             directory=self.directory,
@@ -50,6 +52,7 @@ class World:
             clock=self.clock,
             agenda=self.agenda,
             settings=self.settings,
+            statements=self.statements,
             announce=self.callbacks.announce,
         )
         self.callbacks.acknowledged = self.transfers.acknowledge

@@ -246,7 +246,19 @@ class SandboxProcess:
         fields = {"package_info": package_info, "mch_id": mch_id, "app_id": app_id}
         return self._admin("POST", f"/shoppers/{shopper_id}/decline", fields)
 
+    def confirm_all(self, mchid: str) -> int:
+        """Lets every shopper confirm whose bill of the merchant waits; returns how many did."""
+        return int(self._admin("POST", f"/merchants/{mchid}/confirm_all")["confirmed"])
+
     # The book, faults, time
+
+    def falsify(self, mchid: str, day: str, kind: str, **more: Any) -> None:
+        """Lets the fund-flow bill of a Beijing day lie. more: number (the merchant's), fen."""
+        self._admin("POST", f"/merchants/{mchid}/falsify", {"day": day, "kind": kind, **more})
+
+    def tell_the_truth(self) -> None:
+        """Takes all falsifications back."""
+        self._admin("DELETE", "/falsifications")
 
     def book(self) -> dict[str, Any]:
         """The book: balanced, faults, merchants, paid (fen by openid), bills."""
