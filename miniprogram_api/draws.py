@@ -26,6 +26,7 @@ from app.identity.errors import VirtualPerson
 from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
+from app.rewards.errors import PhoneWanted
 from miniprogram_api import context, present
 from miniprogram_api.positions import PositionRegions
 from miniprogram_api.schemas import DrawAnswer, DrawBody
@@ -46,6 +47,7 @@ draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="
         NotAMember,
         PolicyOutdated,
         NotEligible,
+        PhoneWanted,
         DrawCapReached,
         DrawRefused,
         SoldOut,
@@ -62,7 +64,8 @@ draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="
 def create_draw(body: dict[str, Any]) -> Response:
     """Draw for a scanned code.
 
-    A code is drawn once, by one person, for ever. The person who has drawn it gets the same draw again.
+    A code is drawn once, by one person, for ever. The person who has drawn it gets the same draw again. A
+    campaign may ask for the phone number first: give it, or say that it was declined, with a new key.
     """
     container = context.container()
     scan_id = context.decode("sc", body["scan"])
@@ -70,6 +73,7 @@ def create_draw(body: dict[str, Any]) -> Response:
         address=request.remote_addr,
         address_region=context.address_region(),
         location_region=_position_region(body.get("location")),
+        phone_declined=body["phone_declined"],
     )
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:

@@ -235,6 +235,9 @@ class DrawBody(BaseSchema):
 
     scan = PublicId("sc", required=True)
     location = fields.Nested(LocationBody, allow_none=True)
+    phone_declined = Yes(
+        load_default=False, metadata=_note("the shopper was asked for a phone number and declined")
+    )
 
 
 class DrawAnswer(BaseSchema):

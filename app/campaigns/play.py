@@ -32,6 +32,7 @@ from app.campaigns.facts import Behaviour, DrawFacts, choose_region
 from app.campaigns.interfaces import NoTags, PersonTags
 from app.campaigns.models import Campaign, CampaignState, Draw, Purpose
 from app.campaigns.queries import DrawView
+from app.campaigns.rules import PhonePolicy
 from app.campaigns.seed import Chance, DrawStream
 from app.campaigns.verify import DrawRecord, make_record
 from app.codes import queries as codes
@@ -43,13 +44,14 @@ from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.identity.errors import VirtualPerson
 from app.identity.operations import lock_cluster
-from app.identity.queries import Cluster, Principal
+from app.identity.queries import Cluster, Principal, has_phone
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind
 from app.ledger.operations import AccountRef, hot_rows_last
 from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
+from app.rewards.errors import PhoneWanted
 from app.rewards.models import AwardKind
 from app.rewards.operations import NewAward, grant
 from app.rewards.queries import AwardView
@@ -64,13 +66,15 @@ class Visit:
     """The circumstances of a draw that only the edge knows.
 
     address is the shopper's network address; the regions are adcodes, that of the address and that of a
-    position the shopper chose to share. behaviour is how the chance is played.
+    position the shopper chose to share. behaviour is how the chance is played. phone_declined: the shopper
+    was asked for a phone number and keeps it.
     """
 
     address: str | None = None
     address_region: str | None = None
     location_region: str | None = None
     behaviour: Behaviour = Behaviour.SCAN
+    phone_declined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,8 @@ def play(
 
     A code that this person has drawn already gives the same draw again. Args: principal is who asks; `now`
     counts as the moment of the draw. Raises VirtualPerson, UnknownScan, CodeNotDrawable, CodeAlreadyDrawn,
-    NoCampaign, NotAMember, PolicyOutdated, NotEligible, DrawCapReached, DrawRefused, SoldOut; Replay when a
-    race was lost, for `Database.transact`.
+    NoCampaign, NotAMember, PolicyOutdated, NotEligible, PhoneWanted, DrawCapReached, DrawRefused, SoldOut;
+    Replay when a race was lost, for `Database.transact`.
     """
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
@@ -121,6 +125,7 @@ def play(
     person = _person(session, cluster, visit, tags, now=now, code=code, held=held)
     regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)
     candidate, version, facts = _choose(held, facts, person, regions)
+    _require_phone(session, cluster, visit, version, facts)
     return _draw(
         session,
         candidate,
@@ -199,6 +204,21 @@ def _choose(
         if refusal_of(seen, version.rules) is not Refusal.NOT_ELIGIBLE:
             return candidate, version, seen
     raise NotEligible("the conditions of the campaign are in its published rules")
+
+
+def _require_phone(
+    session: Session, cluster: Cluster, visit: Visit, version: PublishedVersion, facts: DrawFacts
+) -> None:
+    """Raise PhoneWanted where the rules ask for a phone number first and none was given nor declined.
+
+    One more statement, in such campaigns only. Whoever may not draw anyway is not asked; whoever declines
+    draws, since a prize must not hang on the number (contract 13.2).
+    """
+    asks = version.rules.phone_policy is PhonePolicy.BEFORE_DRAW and not visit.phone_declined
+    if not asks or refusal_of(facts, version.rules) is not None:
+        return
+    if not has_phone(session, person_ids=cluster.person_ids):
+        raise PhoneWanted("give your phone number, or go on without")
 
 
 def _seen(facts: DrawFacts, version: PublishedVersion, person: _Person, regions: _Regions) -> DrawFacts:

@@ -86,7 +86,10 @@ def _participation(rules: Rules) -> Text:
 
 
 _PHONE = {
-    PhonePolicy.BEFORE_DRAW: Text("抽奖前需授权手机号。", "A phone number is asked for before the draw."),
+    PhonePolicy.BEFORE_DRAW: Text(
+        "抽奖前将请您授权手机号;您可以拒绝,不影响抽奖和领奖。",
+        "A phone number is asked for before the draw; whoever declines draws and collects all the same.",
+    ),
     PhonePolicy.AT_COLLECTION: Text(
         "领取奖品时可能请您授权手机号;抽奖不需要手机号。",
         "A phone number may be asked for when a prize is collected; drawing needs none.",

@@ -53,7 +53,10 @@ class OpenElsewhere(Refused):
 
 
 class PhoneWanted(Refused):
-    """The campaign asks for the phone number first; the shopper may decline (contract 13.2)."""
+    """The campaign asks for the phone number before drawing, or before collecting; the shopper may decline.
+
+    Contract 13.2: a prize must not be hidden behind it.
+    """
 
     code = "phone_wanted"
     title = "The organiser asks for your phone number"

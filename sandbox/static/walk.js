@@ -192,7 +192,7 @@ async function draw() {
   const intention = `draw:${state.scan.id}`;
   const answer = await product("POST", `${API}/draws`, {
     token: state.token,
-    body: { scan: state.scan.id },
+    body: { scan: state.scan.id, phone_declined: state.outcomes.phone?.kind !== "good" },
     key: keyFor(intention),
   });
   forgetKey(intention);

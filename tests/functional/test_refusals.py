@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from app.campaigns.models import Draw
+from app.campaigns import operations as campaigns
+from app.campaigns.models import CampaignVersion, Draw
 from app.codes import operations as codes
 from app.db.engine import Database
+from app.kernel.actor import Actor, ActorKind
 from tests.support.sandbox import MerchantAccount, SandboxProcess
 from tests.support.shop import OLGA, Shop, open_shop
 
@@ -89,6 +92,48 @@ def test_whoever_keeps_the_phone_number_to_themselves_gets_the_money(shop: Shop)
     shopper.confirm(declined.json()["transfer"])
     shopper.wait_for(award, "fulfilled")
     assert shopper.balance_fen() == 100
+
+
+def _ask_before_the_draw(shop: Shop) -> None:
+    """Another phone policy is a change against shoppers: two operators."""
+    campaign = shop.ids["campaign"]
+
+    def change(session: Session) -> None:
+        now = shop.container.clock.now()
+        rules = session.scalars(select(CampaignVersion.rules)).one()
+        asking = rules | {"phone_policy": "before_draw"}
+        campaigns.save_version(session, campaign_id=campaign, document=asking, now=now, actor=OLGA)
+        came = campaigns.change(session, campaign_id=campaign, now=now, actor=OLGA, reason="by post")
+        peter = Actor(ActorKind.OPERATOR, "peter")
+        campaigns.approve(session, campaign_id=campaign, rules_sha256=came.sha256, now=now, actor=peter)
+
+    shop.container.db.transact(change)
+
+
+def test_a_campaign_that_asks_for_the_phone_before_the_draw_waits_for_an_answer(shop: Shop) -> None:
+    """JOIN-03, contract 13.2: it is asked for, and may be declined."""
+    _ask_before_the_draw(shop)
+    shopper = shop.shopper().member()
+    scan = shopper.scan()
+    assert scan["next"] == "phone"
+    wanted = {"scan": scan["scan"]["id"]}
+
+    _refused(shopper.call("POST", "/draws", wanted, key="asked-0001"), 409, "phone_wanted")
+    unsaid = wanted | {"phone_declined": False}
+    _refused(shopper.call("POST", "/draws", unsaid, key="asked-0002"), 409, "phone_wanted")
+    declined = shopper.draw(scan, phone_declined=True)
+    assert declined["award"]["state"] == "collectible"
+    # What was drawn is shown again without a question.
+    assert shopper.draw(scan) == declined
+
+    giving = shop.shopper().member()
+    scan = giving.scan()
+    _refused(
+        giving.call("POST", "/draws", {"scan": scan["scan"]["id"]}, key="asked-0003"), 409, "phone_wanted"
+    )
+    assert giving.give_phone().status_code == 200
+    assert giving.scan()["next"] == "draw"
+    assert giving.draw(scan)["award"]["state"] == "collectible"
 
 
 def test_an_empty_phone_quota_is_said_and_the_walk_goes_on(shop: Shop) -> None:

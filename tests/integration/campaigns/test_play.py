@@ -30,12 +30,15 @@ from app.codes import operations as codes
 from app.codes.errors import CodeAlreadyDrawn, UnknownScan
 from app.db.engine import Replay
 from app.identity.errors import VirtualPerson
-from app.identity.operations import merge, unmerge
+from app.identity.models import IdentitySource
+from app.identity.operations import attach, merge, unmerge
+from app.identity.values import phone_claim
 from app.kernel.errors import DomainError
 from app.members import operations as members
 from app.members.errors import NotAMember, PolicyOutdated
 from app.organisation.operations import create_brand
 from app.points.queries import balance
+from app.rewards.errors import PhoneWanted
 from app.rewards.models import AwardKind, AwardState
 from app.risk.lists import Level, ListKind, SubjectKind
 from app.risk.operations import put_on_list
@@ -709,6 +712,43 @@ def test_a_draw_takes_nine_statements(
     scan = world.scan(who)
     seen = statements(lambda: world.play(who, scan, visit=Visit(address="203.0.113.7")))
     assert len(seen) <= most, seen
+
+
+def test_only_a_campaign_that_asks_for_the_phone_first_looks_for_one(
+    world: CampaignWorld, statements: Any
+) -> None:
+    def seen(phone_policy: str, *, declined: bool) -> int:
+        campaign = world.run(f"phone-{next(world.numbers)}", **ONE_YUAN, phone_policy=phone_policy)
+        who = world.member()
+        world.draw(who, visit=Visit(phone_declined=True))
+        world.do(
+            attach,
+            person_id=who.person_id,
+            identifiers=[phone_claim(f"138{next(world.numbers):08}")],
+            source=IdentitySource.PHONE_BUTTON,
+            actor=OLGA,
+        )
+        scan = world.scan(who)
+        taken = statements(lambda: world.play(who, scan, visit=Visit(phone_declined=declined)))
+        world.do(campaigns.stop, campaign_id=campaign, reason="enough", actor=OLGA)
+        return len(taken)
+
+    never = seen("never", declined=False)
+    assert seen("at_collection", declined=False) == never
+    assert seen("before_draw", declined=True) == never
+    assert seen("before_draw", declined=False) == never + 1
+
+
+def test_who_may_not_draw_is_not_asked_for_a_phone(world: CampaignWorld) -> None:
+    world.run(**ONE_YUAN, phone_policy="before_draw", caps={"per_campaign": 1, "per_day": None})
+    who = world.member()
+    scan = world.scan(who)
+    with pytest.raises(PhoneWanted):
+        world.play(who, scan)
+    assert draws(world) == 0
+    world.play(who, scan, visit=Visit(phone_declined=True))
+    with pytest.raises(DrawCapReached):
+        world.draw(who)
 
 
 def test_every_look_up_of_a_draw_has_a_key(world: CampaignWorld, statements: Any) -> None:

@@ -111,7 +111,7 @@ def test_what_does_not_apply_is_not_mentioned() -> None:
     [
         ({"location_counts": True}, "您的位置"),
         ({"location_counts": False}, "不使用定位"),
-        ({"phone_policy": "before_draw"}, "抽奖前需授权手机号"),
+        ({"phone_policy": "before_draw"}, "抽奖前将请您授权手机号;您可以拒绝"),
         ({"phone_policy": "at_collection"}, "抽奖不需要手机号"),
         ({"phone_policy": "never"}, "不收集手机号"),
         ({"abnormal": {"strategy": "refuse"}}, "不予抽奖"),
