@@ -33,6 +33,7 @@ from app.organisation.address_regions import CsvAddressRegions, NullAddressRegio
 from app.organisation.interfaces import AddressRegions
 from app.outbox.drain import Drainer
 from app.outbox.registry import Registry
+from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
 from app.payouts.interfaces import TransferGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
@@ -106,7 +107,11 @@ def build_registry(transfers: TransferGateway) -> Registry:
     """Join effects, facts and callbacks with the rooms that handle them."""
     registry = Registry()
     registry.add(
-        effects=[OpenBills(transfers, registry), QueryBills(transfers, registry)],
+        effects=[
+            OpenBills(transfers, registry),
+            QueryBills(transfers, registry),
+            CloseBills(transfers, registry),
+        ],
         fact_handlers=[SettleAwards(), UnlockAwards()],
         callback_handlers=[BillNotices(registry)],
     )

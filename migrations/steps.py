@@ -14,6 +14,13 @@ def create_table(name: str, *parts: Any) -> None:
         op.create_table(name, *parts, **_TABLE_OPTIONS)
 
 
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    """Add a column unless it is there; nullable, since the previous release still writes its rows."""
+    present = {known["name"] for known in sa.inspect(op.get_bind()).get_columns(table)}
+    if column.name not in present:
+        op.add_column(table, column)
+
+
 def create_index(name: str, table: str, columns: list[str]) -> None:
     """Create an index unless it is there."""
     present = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}

@@ -17,7 +17,7 @@ from sandbox.errors import AdminError
 
 # Answers that take the place of the real one. With ``after_commit`` the real work is done first.
 WECHAT_KINDS = frozenset({"-1", "45009"})
-PAY_KINDS = frozenset({"system_error", "frequency_limited"})
+PAY_KINDS = frozenset({"system_error", "frequency_limited", "user_account_abnormal"})
 ANSWER_KINDS = WECHAT_KINDS | PAY_KINDS | {"html_502", "timeout_before"}
 # Faults that only bend the real answer.
 BENDING_KINDS = frozenset({"timeout_after_commit", "latency", "bad_signature", "signtest", "clock_skew"})

@@ -91,6 +91,8 @@ def _injected(fault: Fault) -> Response:
         return _problem(PayError(500, "SYSTEM_ERROR", "the system is busy; repeat with the same number"))
     if fault.kind == "frequency_limited":
         return _problem(PayError(429, "FREQUENCY_LIMITED", "too many requests; slow down"))
+    if fault.kind == "user_account_abnormal":
+        return _problem(PayError(403, "USER_ACCOUNT_ABNORMAL", "the receiver's account cannot take money"))
     return jsonify(WeChatError(int(fault.kind)).body())
 
 

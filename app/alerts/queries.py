@@ -1,11 +1,17 @@
 """Reading alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert
+
+
+def open_of(session: Session, *, kinds: Collection[str], limit: int) -> Sequence[Alert]:
+    """Return the open alerts of `kinds`, the oldest first."""
+    wanted = select(Alert).where(Alert.resolved_at.is_(None), Alert.kind.in_(kinds))
+    return session.scalars(wanted.order_by(Alert.id).limit(limit)).all()
 
 
 def open_alerts(session: Session, *, limit: int = 100) -> Sequence[Alert]:

@@ -12,6 +12,7 @@ from app.cli.keys import keys
 from app.cli.members import awards, lists, placements, policies
 from app.cli.outbox import outbox
 from app.cli.payers import payers
+from app.cli.payouts import payouts
 from app.cli.persons import persons
 from app.cli.places import apps, brands, products
 
@@ -41,6 +42,7 @@ _GROUPS = (
     outbox,
     packs,
     payers,
+    payouts,
     persons,
     placements,
     policies,

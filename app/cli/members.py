@@ -226,7 +226,7 @@ def release(cli: Cli, /, *, award: str, reason: str) -> None:
 @click.option("--reason", required=True, help="Why; it is kept.")
 @pass_cli
 def refuse(cli: Cli, /, *, award: str, reason: str) -> None:
-    """Refuse a held award for good; budget and stock return."""
+    """Refuse for good a held award, or one that could not be paid; budget and stock return."""
     _decide(cli, rewards.refuse, award, reason)
 
 

@@ -129,6 +129,21 @@ def replay(session: Session, *, message_id: int, by: str, now: datetime) -> None
     resolve_alert(session, kind="outbox.parked", subject=str(message_id), by=by, now=now)
 
 
+def recall(session: Session, *, message_id: int, by: str, now: datetime) -> None:
+    """Make a message that waits or is parked due now, and lock it, whatever it does, until the commit.
+
+    For a room that changes what the message's handler will find: an attempt that has begun is seen by
+    `queries.in_flight` afterwards, and every later one sees the change.
+    """
+    locked = select(OutboxMessage.state).where(OutboxMessage.id == message_id).with_for_update()
+    state = session.connection().execute(locked).scalar()
+    if state is MessageState.PARKED:
+        replay(session, message_id=message_id, by=by, now=now)
+    elif state is MessageState.PENDING:
+        due = update(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.due_at > now)
+        session.connection().execute(due.values(due_at=now))
+
+
 def hasten_group(session: Session, *, topic: str, group: str, now: datetime) -> int:
     """Make the waiting messages of `group` due now (a payer has money again); return how many."""
     due = (

@@ -1,6 +1,6 @@
 """What waits, how long, and what stands parked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,21 @@ def depths(session: Session) -> list[QueueDepth]:
         QueueDepth(topic, MessageState(state), number, oldest)
         for topic, state, number, oldest in session.execute(grouped)
     ]
+
+
+def in_flight(session: Session, message_ids: Collection[int]) -> set[int]:
+    """Return those of the messages of which an attempt has begun and not reported back."""
+    wanted = select(OutboxMessage.id).where(OutboxMessage.id.in_(message_ids), OutboxMessage.in_flight)
+    return set(session.connection().execute(wanted).scalars())
+
+
+def unfinished(
+    session: Session, *, topic: str, limit: int, parked_only: bool = False
+) -> Sequence[OutboxMessage]:
+    """Return messages of `topic` that wait or are parked, the oldest first."""
+    states = [MessageState.PARKED] if parked_only else list(MessageState)
+    wanted = select(OutboxMessage).where(OutboxMessage.topic == topic, OutboxMessage.state.in_(states))
+    return session.scalars(wanted.order_by(OutboxMessage.id).limit(limit)).all()
 
 
 def parked(session: Session, *, limit: int = 100) -> Sequence[OutboxMessage]:

@@ -50,3 +50,24 @@ class AlreadyPaid(Refused):
 
     code = "already_paid"
     title = "This has been paid already"
+
+
+class UnknownBill(NotFound):
+    """There is no such bill."""
+
+    code = "unknown_bill"
+    title = "There is no such bill"
+
+
+class BillEnded(Refused):
+    """The platform has said how the bill ended."""
+
+    code = "bill_ended"
+    title = "The bill has ended"
+
+
+class StillProvable(Refused):
+    """The platform can still tell how the bill ends, so nobody's word takes its place."""
+
+    code = "still_provable"
+    title = "WeChat Pay can still tell"

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert, resolve_alert
 from app.kernel.actor import Actor, ActorKind
-from app.outbox import backoff
 from app.outbox.contracts import (
     Call,
     Callback,
@@ -32,6 +31,7 @@ from app.outbox.contracts import (
 from app.outbox.registry import Registry
 from app.payouts import notices, operations, queries
 from app.payouts.advice import advice
+from app.payouts.effects import Known, load, news_of, say, slow_down
 from app.payouts.interfaces import (
     PayerCredentials,
     ReportInfo,
@@ -43,7 +43,7 @@ from app.payouts.interfaces import (
     TransferState,
 )
 from app.payouts.models import Bill, Payer, Payout
-from app.payouts.news import LOST_ALERT, OVERDUE_ALERT, KnownBill, News, apply_news
+from app.payouts.news import LOST_ALERT, OVERDUE_ALERT, News, apply_news
 from app.payouts.states import BILL_TRANSITIONS, BillState, PayerState
 
 QUERY_REFUSED_ALERT = "payer.query_refused"
@@ -85,36 +85,6 @@ class QueryCall:
     bill_no: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    bill: Bill
-    payout: Payout
-    payer: Payer
-
-    @property
-    def facts(self) -> KnownBill:
-        return KnownBill(
-            id=self.bill.id,
-            payout_id=self.payout.id,
-            award_id=self.payout.award_id,
-            brand_id=self.payout.brand_id,
-            person_id=self.payout.person_id,
-            bill_no=self.bill.bill_no,
-        )
-
-
-def _load(session: Session, messages: Sequence[Message]) -> dict[int, _Known]:
-    wanted = (
-        select(Bill, Payout, Payer)
-        .join(Payout, Payout.id == Bill.payout_id)
-        .join(Payer, Payer.id == Bill.payer_id)
-        .where(Bill.id.in_([message.payload["bill"] for message in messages]))
-        # A handler that failed is run again in the same session: what it read then may be stale.
-        .execution_options(populate_existing=True)
-    )
-    return {bill.id: _Known(bill, payout, payer) for bill, payout, payer in session.execute(wanted)}
-
-
 class OpenBills:
     """The effect payouts.open: hands a bill to WeChat Pay until it waits for the shopper to confirm.
 
@@ -134,11 +104,13 @@ class OpenBills:
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
         """Build the request of each bill from its own row; hold back those whose payer is paused."""
-        known = _load(session, messages)
+        known = load(session, messages)
         return [self._prepare(session, message, known[message.payload["bill"]], now) for message in messages]
 
-    def _prepare(self, session: Session, message: Message, known: _Known, now: datetime) -> Call | Skip:
+    def _prepare(self, session: Session, message: Message, known: Known, now: datetime) -> Call | Skip:
         bill, payer = known.bill, known.payer
+        if bill.closing_at is not None:
+            return Skip(Done("an operator is closing it"))
         if bill.package_info is not None or bill.state not in _OPENING:
             return Skip(Done(f"nothing to open: {bill.state}"))
         if payer.state is PayerState.PAUSED_OPERATOR:
@@ -183,14 +155,14 @@ class OpenBills:
         self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
     ) -> list[Settlement]:
         """Write what came of the calls."""
-        known = _load(session, [message for message, _ in results])
+        known = load(session, [message for message, _ in results])
         return [
             self._settle(session, message, known[message.payload["bill"]], result, now)
             for message, result in results
         ]
 
     def _settle(
-        self, session: Session, message: Message, known: _Known, result: object, now: datetime
+        self, session: Session, message: Message, known: Known, result: object, now: datetime
     ) -> Settlement:
         if isinstance(result, Failed):
             return RetryLater(result.reason)
@@ -201,19 +173,19 @@ class OpenBills:
             case TransferOutcome.SHORT_OF_FUNDS:
                 return _short_of_funds(session, known.payer, now)
             case TransferOutcome.FREQUENCY:
-                return _slow_down(message, result, now)
+                return slow_down(message, result, now)
             case TransferOutcome.REFUSED:
-                return Park(advice(result))
+                return Done("refused while closing") if known.bill.closing_at else Park(advice(result))
             case _:
                 # Nobody knows whether it counted: the next attempt asks before it repeats the number.
-                return RetryLater(_say(result))
+                return RetryLater(say(result))
 
     def _accepted(
-        self, session: Session, message: Message, known: _Known, answer: TransferAnswer, now: datetime
+        self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
     ) -> Settlement:
         assert answer.state is not None
         cause = f"{self.topic}:{message.id}"
-        apply_news(session, self._registry, bill=known.facts, news=_news(answer), cause=cause, now=now)
+        apply_news(session, self._registry, bill=known.facts, news=news_of(answer), cause=cause, now=now)
         # Only a bill that had to wait can be the first sign of fresh money: the others spare the look-up.
         if answer.state in _FUNDED and message.attempt > 1:
             operations.note_funds(session, payer=known.payer, now=now, actor=_PLATFORM)
@@ -242,7 +214,7 @@ class QueryBills:
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
         """Leave out what has ended and what a later poll asks about; a paused payer is still asked for."""
-        known = _load(session, messages)
+        known = load(session, messages)
         answers: list[Call | Skip] = []
         for message in messages:
             one = known[message.payload["bill"]]
@@ -262,14 +234,14 @@ class QueryBills:
         self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
     ) -> list[Settlement]:
         """Write what the platform said."""
-        known = _load(session, [message for message, _ in results])
+        known = load(session, [message for message, _ in results])
         return [
             self._settle(session, message, known[message.payload["bill"]], result, now)
             for message, result in results
         ]
 
     def _settle(
-        self, session: Session, message: Message, known: _Known, result: object, now: datetime
+        self, session: Session, message: Message, known: Known, result: object, now: datetime
     ) -> Settlement:
         if isinstance(result, Failed):
             return RetryLater(result.reason)
@@ -278,7 +250,7 @@ class QueryBills:
             case TransferOutcome.ACCEPTED | TransferOutcome.FINAL:
                 cause = f"{self.topic}:{message.id}"
                 apply_news(
-                    session, self._registry, bill=known.facts, news=_news(result), cause=cause, now=now
+                    session, self._registry, bill=known.facts, news=news_of(result), cause=cause, now=now
                 )
                 _watch_age(session, known.bill, result, now)
                 resolve_alert(
@@ -292,7 +264,7 @@ class QueryBills:
             case TransferOutcome.NOT_FOUND:
                 return _not_found(session, known.bill, now)
             case TransferOutcome.FREQUENCY:
-                return _slow_down(message, result, now)
+                return slow_down(message, result, now)
             case TransferOutcome.REFUSED:
                 raise_alert(
                     session,
@@ -303,7 +275,7 @@ class QueryBills:
                     f" {advice(result)}",
                     now=now,
                 )
-        return RetryLater(_say(result))
+        return RetryLater(say(result))
 
 
 class BillNotices:
@@ -324,7 +296,7 @@ class BillNotices:
             .where(Bill.bill_no.in_([notice.bill_no for _, notice in found]))
             .execution_options(populate_existing=True)
         )
-        known = {row[0].bill_no: _Known(*row) for row in session.execute(wanted)}
+        known = {row[0].bill_no: Known(*row) for row in session.execute(wanted)}
         for callback, notice in found:
             bill = known.get(notice.bill_no)
             fault = "it names no bill of ours" if bill is None else _difference(bill, notice)
@@ -349,7 +321,7 @@ class BillNotices:
             )
 
 
-def _difference(known: _Known, notice: TransferNotice) -> str | None:
+def _difference(known: Known, notice: TransferNotice) -> str | None:
     if notice.mchid != known.payer.mchid:
         return "it comes from another merchant number"
     if notice.amount_fen != known.bill.amount_fen:
@@ -359,19 +331,6 @@ def _difference(known: _Known, notice: TransferNotice) -> str | None:
     if known.bill.transfer_bill_no not in (None, notice.transfer_bill_no):
         return "the platform's number of the bill is another one"
     return None
-
-
-def _news(answer: TransferAnswer) -> News:
-    assert answer.state is not None
-    return News(answer.state, answer.transfer_bill_no, answer.package_info, answer.fail_reason)
-
-
-def _say(answer: TransferAnswer) -> str:
-    return f"{answer.outcome}: {answer.code or answer.http_status or 'no code'}"
-
-
-def _slow_down(message: Message, answer: TransferAnswer, now: datetime) -> RetryAt:
-    return RetryAt(now + backoff.delay(min(message.attempt, 10)), _say(answer), counts=False)
 
 
 def _short_of_funds(session: Session, payer: Payer, now: datetime) -> RetryAt:

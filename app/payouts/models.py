@@ -118,3 +118,13 @@ class Bill(Base):
     opened_by: Mapped[str] = text_column(64)
     opened_at: Mapped[datetime] = moment()
     ended_at: Mapped[datetime | None] = moment(nullable=True)
+    closing_at: Mapped[datetime | None] = moment(
+        nullable=True, doc="when an operator asked to close it: from then on nothing opens it"
+    )
+    closing_by: Mapped[str | None] = text_column(64, nullable=True)
+    closing_reason: Mapped[str | None] = text_column(
+        200, nullable=True, doc="why, or the evidence of its end"
+    )
+    absent_at: Mapped[datetime | None] = moment(
+        nullable=True, doc="since when the platform says that it does not know it"
+    )

@@ -32,7 +32,7 @@ class AwardState(StrEnum):
 AWARD_TRANSITIONS = TransitionTable(
     {
         AwardState.HELD: (AwardState.COLLECTIBLE, AwardState.FULFILLED, AwardState.REFUSED),
-        AwardState.COLLECTIBLE: (AwardState.LOCKED, AwardState.LAPSED),
+        AwardState.COLLECTIBLE: (AwardState.LOCKED, AwardState.LAPSED, AwardState.REFUSED),
         AwardState.LOCKED: (AwardState.COLLECTIBLE, AwardState.FULFILLED),
         AwardState.FULFILLED: (),
         AwardState.LAPSED: (),

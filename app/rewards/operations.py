@@ -22,6 +22,7 @@ from app.kernel.actor import Actor
 from app.kernel.boundaries import reach
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
+from app.kernel.transitions import TransitionRefused
 from app.ledger.operations import AccountRef, Transfer, post
 from app.payouts import operations as payouts
 from app.payouts import queries as bills
@@ -366,7 +367,9 @@ def release(session: Session, *, award_id: int, reason: str, now: datetime, acto
 
     Raises UnknownAward, or TransitionRefused when it is not held.
     """
-    terms = _take_held(session, award_id, AwardState.COLLECTIBLE)
+    terms = lock(session, award_id)
+    if terms.state is not AwardState.HELD:
+        raise TransitionRefused(f"it is {terms.state}; only a held award is released", state=str(terms.state))
     decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
     if terms.kind is AwardKind.MONEY:
         deadline = now + (terms.deadline_at - terms.granted_at)
@@ -379,21 +382,18 @@ def release(session: Session, *, award_id: int, reason: str, now: datetime, acto
 
 
 def refuse(session: Session, *, award_id: int, reason: str, now: datetime, actor: Actor) -> AwardView:
-    """Refuse a held award for good, with a reason; budget and stock return.
+    """Refuse a held award for good, or one whose bill ended without money; budget and stock return.
 
-    Raises UnknownAward, or TransitionRefused when it is not held.
+    What nobody has tried to pay yet stays promised. Raises UnknownAward, TransitionRefused.
     """
-    terms = _take_held(session, award_id, AwardState.REFUSED)
+    terms = lock(session, award_id)
+    AWARD_TRANSITIONS.require(terms.state, AwardState.REFUSED)
+    if terms.state is AwardState.COLLECTIBLE and bills.latest_bill(session, award_id=award_id) is None:
+        raise TransitionRefused("it was neither held nor tried to be paid: it stays promised")
     decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
-    _move(session, [award_id], AwardState.HELD, AwardState.REFUSED, resolved_at=now, **decided)
+    _move(session, [award_id], terms.state, AwardState.REFUSED, resolved_at=now, **decided)
     post(session, terms.returned(), now=now)
     return queries.award(session, award_id=award_id, person_ids=[terms.person_id])
-
-
-def _take_held(session: Session, award_id: int, new: AwardState) -> Terms:
-    terms = lock(session, award_id)
-    AWARD_TRANSITIONS.require(terms.state, new)
-    return terms
 
 
 def settle(session: Session, *, award_id: int, now: datetime) -> None:

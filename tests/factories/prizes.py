@@ -22,6 +22,7 @@ from app.outbox.drain import Drainer
 from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.registry import Registry
 from app.payouts import operations as payouts
+from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
 from app.payouts.interfaces import ReportInfo, TransferGateway
 from app.payouts.models import Bill, Payer
@@ -96,7 +97,7 @@ class PrizeWorld:
         pay = ScriptedPay()
         registry = Registry()
         registry.add(
-            effects=[OpenBills(gateway or pay, registry), QueryBills(gateway or pay, registry)],
+            effects=[effect(gateway or pay, registry) for effect in (OpenBills, QueryBills, CloseBills)],
             fact_handlers=[SettleAwards(), UnlockAwards()],
             callback_handlers=[BillNotices(registry)],
         )

@@ -6,7 +6,7 @@ until the receiver confirms. What a test wants to go wrong it puts on `script`.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +59,7 @@ class ScriptedPay:
         return self._play("query", bill_no, lambda: self._known(bill_no))
 
     def cancel(self, payer: PayerCredentials, bill_no: str) -> TransferAnswer:
-        raise AssertionError("nothing cancels bills")
+        return self._play("cancel", bill_no, lambda: self._cancel(bill_no))
 
     def parse_callback(
         self, payer: PayerCredentials, headers: Mapping[str, str], body: bytes
@@ -133,6 +133,16 @@ class ScriptedPay:
         if bill_no not in self.bills:
             return TransferAnswer(TransferOutcome.NOT_FOUND, code="NOT_FOUND", http_status=404)
         return self._answer(bill_no, opening=False)
+
+    def _cancel(self, bill_no: str) -> TransferAnswer:
+        known = self._known(bill_no)
+        if known.state in (TransferState.TRANSFERING, SUCCESS, FAIL):
+            return TransferAnswer(TransferOutcome.REFUSED, code="INVALID_REQUEST", http_status=400)
+        if known.outcome is TransferOutcome.ACCEPTED:
+            # It says CANCELING first, and has cancelled when it is asked again.
+            self.end(bill_no, CANCELLED, "MCH_CANCEL")
+            return replace(known, state=TransferState.CANCELING)
+        return known
 
     def _answer(self, bill_no: str, *, opening: bool) -> TransferAnswer:
         bill = self.bills[bill_no]

@@ -30,7 +30,11 @@ def test_minus_one_may_nevertheless_have_taken_effect(sandbox: SandboxProcess, a
 
 @pytest.mark.parametrize(
     ("kind", "status", "code"),
-    [("system_error", 500, "SYSTEM_ERROR"), ("frequency_limited", 429, "FREQUENCY_LIMITED")],
+    [
+        ("system_error", 500, "SYSTEM_ERROR"),
+        ("frequency_limited", 429, "FREQUENCY_LIMITED"),
+        ("user_account_abnormal", 403, "USER_ACCOUNT_ABNORMAL"),
+    ],
 )
 @pytest.mark.parametrize("after_commit", [False, True])
 def test_wechat_pay_answers_with_a_code(

@@ -32,10 +32,11 @@ from app.kernel.clock import ManualClock
 from app.ledger.errors import InsufficientBalance
 from app.outbox.operations import replay
 from app.outbox.queries import depths, parked
+from app.payouts import closing
 from app.payouts import operations as payouts
 from app.payouts.interfaces import FINAL_STATES, TransferAnswer, TransferOutcome, TransferState
 from app.payouts.models import Bill, Payout
-from app.payouts.states import PayerState
+from app.payouts.states import BILL_TRANSITIONS, PayerState
 from app.points import queries as points
 from app.rewards import operations
 from app.rewards.errors import AlreadyFulfilled, AwardHeld, AwardLapsed, AwardRefused
@@ -224,6 +225,20 @@ class Prizes(RuleBasedStateMachine):
     def balance_becomes(self, fen: int) -> None:
         self.world.pay.balance_fen = fen
 
+    @precondition(lambda self: any(award.state is LOCKED for award in self.awards))
+    @rule(which=numbers)
+    def close_a_bill(self, which: int) -> None:
+        """An operator closes an open bill, and the platform answers."""
+        locked = [award for award in self.awards if award.state is LOCKED]
+        award = locked[which % len(locked)]
+        bill = self._bills(award)[-1]
+        if BILL_TRANSITIONS.final(bill.state) or self.world.clock.now() - bill.opened_at > timedelta(days=20):
+            return
+        self.world.pay.script.clear()
+        self.world.do(closing.close_bill, bill_no=bill.bill_no, reason="no way on", actor=OPERATOR)
+        self.let_everything_happen()
+        assert award.state is not LOCKED
+
     @rule()
     def pause(self) -> None:
         if self.world.payer().state is not PayerState.PAUSED_OPERATOR:
@@ -344,8 +359,12 @@ class Prizes(RuleBasedStateMachine):
 
     def _heard_of(self, award: Expected) -> AwardState:
         """Everything has been heard, unless questions went unanswered: then the last word stands."""
-        known = self.world.pay.bills.get(self._bills(award)[-1].bill_no)
+        latest = self._bills(award)[-1]
+        known = self.world.pay.bills.get(latest.bill_no)
         now = self.world.now_award(award.view).state
+        if known is None and latest.fail_reason == closing.NEVER_OPENED:
+            assert now is COLLECTIBLE
+            return COLLECTIBLE
         if known is None or known.state not in FINAL_STATES:
             assert now is LOCKED
             return LOCKED

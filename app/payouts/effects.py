@@ -1,0 +1,64 @@
+"""What the effects of payouts share: the bills of a batch, and how an answer is read and said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.outbox import backoff
+from app.outbox.contracts import Message, RetryAt
+from app.payouts.interfaces import TransferAnswer
+from app.payouts.models import Bill, Payer, Payout
+from app.payouts.news import KnownBill, News
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A bill with its payout and its payer."""
+
+    bill: Bill
+    payout: Payout
+    payer: Payer
+
+    @property
+    def facts(self) -> KnownBill:
+        """The bill as news about it are compared."""
+        return KnownBill(
+            id=self.bill.id,
+            payout_id=self.payout.id,
+            award_id=self.payout.award_id,
+            brand_id=self.payout.brand_id,
+            person_id=self.payout.person_id,
+            bill_no=self.bill.bill_no,
+        )
+
+
+def load(session: Session, messages: Sequence[Message]) -> dict[int, Known]:
+    """Return the bills that `messages` are about, by id, as they are now."""
+    wanted = (
+        select(Bill, Payout, Payer)
+        .join(Payout, Payout.id == Bill.payout_id)
+        .join(Payer, Payer.id == Bill.payer_id)
+        .where(Bill.id.in_([message.payload["bill"] for message in messages]))
+        # A handler that failed is run again in the same session: what it read then may be stale.
+        .execution_options(populate_existing=True)
+    )
+    return {bill.id: Known(bill, payout, payer) for bill, payout, payer in session.execute(wanted)}
+
+
+def news_of(answer: TransferAnswer) -> News:
+    """Return what an accepted or final answer says about its bill."""
+    assert answer.state is not None
+    return News(answer.state, answer.transfer_bill_no, answer.package_info, answer.fail_reason)
+
+
+def say(answer: TransferAnswer) -> str:
+    """Return an answer in a few words, for the record of an attempt."""
+    return f"{answer.outcome}: {answer.code or answer.http_status or 'no code'}"
+
+
+def slow_down(message: Message, answer: TransferAnswer, now: datetime) -> RetryAt:
+    """Return when to repeat a call that came too fast; no failure is counted."""
+    return RetryAt(now + backoff.delay(min(message.attempt, 10)), say(answer), counts=False)

@@ -1,0 +1,108 @@
+"""An operator frees an award from the shell: its bill was refused for its receiver, or nobody confirms it."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from app.cli.main import saoma
+from app.outbox.models import OutboxMessage
+from app.payouts.models import Bill
+from tests.support.product import environment
+from tests.support.shop import Shop
+
+BILLS = "/v3/fund-app/mch-transfer/transfer-bills"
+Saoma = Callable[..., Result]
+
+
+@pytest.fixture
+def run(embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
+    """Runs the command on the shop's installation; `ok=False` expects a refusal in one line."""
+    url = embedded_shop.container.db.engine.url.render_as_string(hide_password=False)
+    platform = {"SAOMA_PAY_API_URL": embedded_shop.sandbox.base_url, "SAOMA_OPERATOR": "olga"}
+    for name, value in environment(url, tmp_path, **platform).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str, ok: bool = True) -> Result:
+        result = CliRunner().invoke(saoma, list(arguments))
+        assert result.exit_code == (0 if ok else 2), result.output
+        return result
+
+    return call
+
+
+def time_passes(shop: Shop, past: timedelta) -> None:
+    """Set back what was noted, as if it had been noted long ago, and what is due."""
+
+    def work(session: Session) -> None:
+        before = shop.container.clock.now() - past
+        for change in (
+            update(Bill).where(Bill.absent_at.is_not(None)).values(absent_at=before),
+            update(Bill).values(opened_at=before),
+            update(OutboxMessage).values(due_at=before),
+        ):
+            session.execute(change)
+
+    shop.container.db.transact(work)
+    shop.drain()
+
+
+def test_a_refused_bill_is_closed_and_its_award_collected_again(embedded_shop: Shop, run: Saoma) -> None:
+    shop = embedded_shop
+    shopper = shop.shopper("13912340099").member()
+    shopper.give_phone()
+    award = shopper.win()
+    shop.sandbox.fault(BILLS, "user_account_abnormal", times=1)
+    assert shopper.collect(award).json()["transfer"] is None
+    (row,) = json.loads(run("payouts", "stuck", "--json").stdout)
+    assert row["award"] == award["id"]
+    assert row["why"].startswith("USER_ACCOUNT_ABNORMAL")
+    assert "139****0099" in row["person"]
+    assert "13912340099" not in json.dumps(row)
+    said = run("payouts", "close", row["bill"], "--reason", "cannot take money").stdout
+    assert "does not know it" in said
+    assert shopper.award(award)["state"] == "locked"
+    time_passes(shop, timedelta(minutes=11))
+    assert shopper.award(award)["state"] == "collectible"
+    assert run("payouts", "stuck").stdout.strip() == "none"
+    shopper.confirm(shopper.collect(award).json()["transfer"])
+    shopper.wait_for(award, "fulfilled")
+    assert shopper.balance_fen() == 100
+    assert shop.faults_of_the_books() == []
+
+
+def test_an_unconfirmed_bill_is_cancelled_at_the_platform(embedded_shop: Shop, run: Saoma) -> None:
+    shop = embedded_shop
+    shopper = shop.shopper().member()
+    award = shopper.win()
+    transfer = shopper.collect(award).json()["transfer"]
+    (bill,) = [bill for bill in shop.sandbox.book()["bills"] if bill["state"] == "WAIT_USER_CONFIRM"]
+    run("payouts", "close", bill["out_bill_no"], "--reason", "the shopper asks for it")
+    shopper.wait_for(award, "collectible")
+    with pytest.raises(AssertionError, match="bill is CANCELLED"):
+        shopper.confirm(transfer)
+    assert run("awards", "refuse", award["id"], "--reason", "returned the goods").stdout.strip() == "refused"
+    assert shopper.balance_fen() == 0
+    assert shop.faults_of_the_books() == []
+
+
+def test_refusals_say_what_to_do(embedded_shop: Shop, run: Saoma) -> None:
+    shop = embedded_shop
+    assert "payouts stuck" in run("payouts", "close", "SB1", "--reason", "x", ok=False).stderr
+    shopper = shop.shopper().member()
+    award = shopper.win()
+    shop.sandbox.fault(BILLS, "user_account_abnormal", times=1)
+    shopper.collect(award)
+    (row,) = json.loads(run("payouts", "stuck", "--json").stdout)
+    concluding = ("payouts", "conclude", row["bill"], "--unpaid", "--evidence", "ticket 4711")
+    assert "still_provable" in run(*concluding, ok=False).stderr
+    run("payouts", "close", row["bill"], "--reason", "cannot take money")
+    time_passes(shop, timedelta(days=31))
+    assert shopper.award(award)["state"] == "locked", "not being known proves nothing by now"
+    run(*concluding)
+    shopper.wait_for(award, "collectible")
