@@ -7,18 +7,15 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from app.campaigns import queries as campaigns
-from app.campaigns.queries import Offer
 from app.campaigns.rules import PhonePolicy
-from app.codes import operations as codes
+from app.campaigns.scan import Scanned, scan
 from app.codes.errors import NotACode
-from app.codes.operations import ScanResult
 from app.codes.outcome import ScanOutcome
 from app.http.api import Blueprint
 from app.http.edge import respond
 from app.http.idempotency import Answer
 from app.identity import queries as persons
-from app.identity.queries import Cluster, Principal
-from app.members import queries as members
+from app.identity.queries import Principal
 from app.rewards import queries as rewards
 from miniprogram_api import context, present
 from miniprogram_api.schemas import ScanAnswer, ScanBody
@@ -49,57 +46,45 @@ def create_scan(body: dict[str, Any]) -> Response:
     container = context.container()
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
-        cluster = caller.cluster
-        result = codes.record_scan(
+        scanned = scan(
             session,
-            book=container.code_book,
+            code_book=container.code_book,
+            campaign_book=container.campaign_book,
             text=text,
-            person_id=caller.person_id,
-            cluster=cluster,
+            principal=caller,
             now=now,
             region_hint=context.address_region(),
         )
-        return Answer(201, _answer(session, caller, cluster, result, now))
+        return Answer(201, _answer(session, caller, scanned))
 
     return respond(context.edge().write(work, operation="create_scan"))
 
 
-def _answer(
-    session: Session, caller: Principal, cluster: Cluster, result: ScanResult, now: datetime
-) -> dict[str, Any]:
-    book = context.container().campaign_book
-    product = offer = None
-    if result.code is not None:
-        product, offer = campaigns.on_offer(session, book=book, code=result.code, now=now)
-    if result.outcome is not ScanOutcome.OK:
-        offer = None
+def _answer(session: Session, caller: Principal, scanned: Scanned) -> dict[str, Any]:
+    result, product, offer = scanned.result, scanned.product, scanned.offer
     drawn = award = None
     if result.outcome is ScanOutcome.DRAWN_BY_ME and result.drawn_draw_id is not None:
-        drawn = campaigns.draw(
-            session, book=book, draw_id=result.drawn_draw_id, person_ids=cluster.person_ids
-        )
+        book, person_ids = context.container().campaign_book, caller.cluster.person_ids
+        drawn = campaigns.draw(session, book=book, draw_id=result.drawn_draw_id, person_ids=person_ids)
         award = rewards.award_of_draw(session, draw_id=drawn.id)
     return {
         "scan": present.scan(result),
         "product": None if product is None or result.code is None else present.product(product, result.code),
         "campaign": None if offer is None else present.campaign(offer),
-        "next": _next(session, caller, cluster, result, offer),
+        "next": _next(session, caller, scanned),
         "draw": None if drawn is None else present.draw(drawn),
         "award": None if award is None else present.award(award),
     }
 
 
-def _next(
-    session: Session, caller: Principal, cluster: Cluster, result: ScanResult, offer: Offer | None
-) -> str:
-    if result.outcome is ScanOutcome.DRAWN_BY_ME:
+def _next(session: Session, caller: Principal, scanned: Scanned) -> str:
+    if scanned.result.outcome is ScanOutcome.DRAWN_BY_ME:
         return "result"
-    if offer is None or caller.virtual:
+    if scanned.offer is None or caller.virtual:
         return "none"
-    joined = members.membership(session, person_ids=cluster.person_ids)
-    if joined is None or not joined.consent_is_current:
+    if not scanned.may_draw:
         return "consent"
-    asks = offer.phone_policy is PhonePolicy.BEFORE_DRAW
-    if asks and not persons.has_phone(session, person_ids=cluster.person_ids):
+    asks = scanned.offer.phone_policy is PhonePolicy.BEFORE_DRAW
+    if asks and not persons.has_phone(session, person_ids=caller.cluster.person_ids):
         return "phone"
     return "draw"

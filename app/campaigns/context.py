@@ -1,9 +1,9 @@
-"""Two statements that gather what a draw must know, beyond the code itself.
+"""The statements that gather what a scan shows and what a draw must know: few, since each is a round trip.
 
-A draw is worth twelve statements at most, each of them a round trip. `for_scan` says what a scan could be
-drawn for: product, running campaigns. `gather` says in one UNION who asks: how often they have drawn,
-their membership, what the lists say, and what is left in the accounts. Every part of it is a look-up by a
-leading key column; the parts have columns of their own, so that no two collations meet.
+`read_code` tells all about a code that is scanned: the code itself, its product, the campaigns that run,
+whether its scanner may draw. `for_scan` tells the same of a scan that was recorded, at the time of its draw.
+`gather` says in one UNION who draws: how often they have drawn, their membership, what is left in the
+accounts. Every part is a look-up by a leading key column.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Integer, LargeBinary, String, bindparam, case, func, literal, select
+from sqlalchemy import BindParameter, Integer, String, bindparam, case, func, literal, select
 from sqlalchemy import type_coerce as typed
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import null
@@ -19,17 +19,20 @@ from sqlalchemy.sql import null
 from app.campaigns.book import CampaignBook, PublishedVersion
 from app.campaigns.facts import Behaviour, DrawFacts
 from app.campaigns.models import Campaign, CampaignState, Draw
-from app.catalogue.errors import UnknownProduct
 from app.catalogue.models import Product
 from app.catalogue.queries import PRODUCT_COLUMNS, ProductView, view_of_product
+from app.codes import queries as codes
+from app.codes.book import CodeBook
+from app.codes.format import Parsed
 from app.codes.models import CodeBatch, Scan
 from app.codes.outcome import CodeFacts
+from app.codes.queries import FactsSource
 from app.db.base import BigInt, UtcDateTime
 from app.db.prepared import Prepared
 from app.ledger.models import Account
-from app.members.queries import MEMBERSHIP
-from app.risk.lists import Entry, Level, ListKind, Subject, SubjectKind
-from app.risk.queries import BY_HASH, BY_PHONE
+from app.members.models import Member
+from app.members.queries import AGREED, JOINED_AND_AGREES
+from app.risk.queries import LISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,21 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A genuine code, what is on its product's shelf, and whether its scanner has joined and agrees."""
+
+    code: CodeFacts
+    shelf: Shelf
+    may_draw: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScanContext:
-    """A scan and what is on its product's shelf; without batch, index and shelf it read no code of ours."""
+    """A recorded scan, what is known of its code now, and the shelf; without code it read none of ours."""
 
     person_id: int
-    batch_id: int | None
-    code_index: int | None
     region: str | None
+    code: CodeFacts | None
     shelf: Shelf | None
 
 
@@ -83,29 +94,55 @@ _SHELF = (
     Campaign.payer_id,
     *PRODUCT_COLUMNS,
 )
-_PRODUCT = slice(3, 3 + len(PRODUCT_COLUMNS))
+_PRODUCT = slice(-len(PRODUCT_COLUMNS), None)
 _RUNS = (
-    (Campaign.state == CampaignState.PUBLISHED)
+    (Campaign.brand_id == Product.brand_id)
+    & (Campaign.state == CampaignState.PUBLISHED)
     & (Campaign.starts_at <= bindparam("now"))
     & (Campaign.ends_at > bindparam("now"))
 )
 _LATEST_FIRST = (Campaign.starts_at.desc(), Campaign.id.desc())
-_BY_SCAN = Prepared(
-    select(*_SHELF, Scan.person_id, Scan.batch_id, Scan.code_index, Scan.region)
-    .select_from(Scan)
-    .outerjoin(CodeBatch, CodeBatch.id == Scan.batch_id)
-    .outerjoin(Product, Product.id == CodeBatch.product_id)
-    .outerjoin(Campaign, (Campaign.brand_id == Product.brand_id) & _RUNS)
-    .where(Scan.id == bindparam("scan"))
+_BY_CODE = Prepared(
+    codes.select_code(JOINED_AND_AGREES.label("may_draw"), *_SHELF)
+    .join(Product, Product.id == CodeBatch.product_id)
+    .outerjoin(Campaign, _RUNS)
     .order_by(*_LATEST_FIRST)
 )
-_BY_PRODUCT = Prepared(
-    select(*_SHELF)
-    .select_from(Product)
-    .outerjoin(Campaign, (Campaign.brand_id == Product.brand_id) & _RUNS)
-    .where(Product.id == bindparam("product"))
-    .order_by(*_LATEST_FIRST)
-)
+
+
+def _by_scan() -> Any:
+    source = FactsSource(Scan.batch_id, Scan.code_index)
+    told = (
+        select(Scan.person_id, Scan.batch_id, Scan.code_index, Scan.region, *source.columns, *_SHELF)
+        .select_from(Scan)
+        .outerjoin(CodeBatch, (CodeBatch.id == Scan.batch_id) & (CodeBatch.size > Scan.code_index))
+    )
+    for table, condition in source.joins:
+        told = told.outerjoin(table, condition)
+    return (
+        told.outerjoin(Product, Product.id == CodeBatch.product_id)
+        .outerjoin(Campaign, _RUNS)
+        .where(Scan.id == bindparam("scan"))
+        .order_by(*_LATEST_FIRST)
+    )
+
+
+_BY_SCAN = Prepared(_by_scan())
+
+
+def read_code(
+    session: Session, *, book: CodeBook, parsed: Parsed, person_ids: Collection[int], now: datetime
+) -> Seen | None:
+    """Return what a scan at `now` shows of a code that was read; None when it is not one of ours."""
+    wanted = {
+        "batch": parsed.batch_id,
+        "code_index": parsed.code_index,
+        "persons": list(person_ids),
+        "now": now,
+    }
+    rows = _BY_CODE.all(session, wanted)
+    code = codes.verified(rows[0] if rows else None, book, parsed)
+    return None if code is None else Seen(code, _shelf(rows), bool(rows[0].may_draw))
 
 
 def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | None:
@@ -114,20 +151,13 @@ def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | 
     if not rows:
         return None
     first = rows[0]
-    return ScanContext(first.person_id, first.batch_id, first.code_index, first.region, _shelf(rows))
+    if first.sku is None:
+        return ScanContext(first.person_id, first.region, None, None)
+    code = codes.facts_of_row(first, first.batch_id, first.code_index)
+    return ScanContext(first.person_id, first.region, code, _shelf(rows))
 
 
-def for_product(session: Session, *, product_id: int, now: datetime) -> Shelf:
-    """Return a product and what its codes could be drawn for at `now`; raise UnknownProduct."""
-    shelf = _shelf(_BY_PRODUCT.all(session, {"product": product_id, "now": now}))
-    if shelf is None:
-        raise UnknownProduct("there is no such product")
-    return shelf
-
-
-def _shelf(rows: Sequence[Any]) -> Shelf | None:
-    if not rows or rows[0].sku is None:
-        return None
+def _shelf(rows: Sequence[Any]) -> Shelf:
     running = [row for row in rows if row.campaign_id is not None]
     return Shelf(
         product=view_of_product(rows[0][_PRODUCT]),
@@ -162,18 +192,18 @@ class DrawContext:
     """Who asks, and what is left.
 
     counts: by campaign, of those that were drawn in. is_member, consents: joined, and agrees to the current
-    policy. balances: by ledger account.
+    policy. listed: something about them is on a black or white list. balances: by ledger account.
     """
 
     counts: Mapping[int, Counts]
     is_member: bool
     consents: bool
     tier: str | None
-    entries: Sequence[Entry]
+    listed: bool
     balances: Mapping[int, int]
 
 
-_DRAWS, _MEMBER, _LISTS, _BALANCES = range(4)
+_DRAWS, _MEMBER, _BALANCES = range(3)
 _PERSONS: BindParameter[Any] = bindparam("persons", expanding=True)
 
 
@@ -184,11 +214,7 @@ def _part(number: int, **columns: Any) -> list[Any]:
         "count1": BigInt,
         "count2": BigInt,
         "tier": String(32),
-        "list": String(24),
-        "subject_kind": String(24),
-        "effect": String(24),
-        "subject_hash": LargeBinary(32),
-        "expires_at": UtcDateTime,
+        "joined_at": UtcDateTime,
     }
     found = [typed(columns.get(name, null()), kind).label(name) for name, kind in kinds.items()]
     return [literal(number, Integer, literal_execute=True).label("part"), *found]
@@ -196,17 +222,15 @@ def _part(number: int, **columns: Any) -> list[Any]:
 
 def _statement() -> Any:
     today = func.sum(case((Draw.at >= bindparam("day"), 1), else_=0))
-    member, by_hash, by_phone = MEMBERSHIP.subquery(), BY_HASH.subquery(), BY_PHONE.subquery()
-    listed = [
-        select(*_part(_LISTS, **{name: found.c[name] for name in _ENTRY})) for found in (by_hash, by_phone)
-    ]
+    member = _part(
+        _MEMBER, id=Member.id, count1=AGREED, count2=LISTED, tier=Member.tier, joined_at=Member.joined_at
+    )
     return (
         select(*_part(_DRAWS, id=Draw.campaign_id, count1=func.count(), count2=today))
         .where(Draw.person_id.in_(_PERSONS))
         .group_by(Draw.campaign_id)
         .union_all(
-            select(*_part(_MEMBER, id=member.c.id, count1=list(member.c)[-1], tier=member.c.tier)),
-            *listed,
+            select(*member).where(Member.person_id.in_(_PERSONS)),
             select(*_part(_BALANCES, id=Account.id, count1=Account.balance)).where(
                 Account.id.in_(bindparam("accounts", expanding=True))
             ),
@@ -214,7 +238,6 @@ def _statement() -> Any:
     )
 
 
-_ENTRY = ("list", "subject_kind", "subject_hash", "effect", "expires_at")
 _CONTEXT = Prepared(_statement())
 
 
@@ -229,7 +252,7 @@ def gather(
     """Return the context of a draw in one statement.
 
     Args: hashes are those of the subjects to look up on the lists; `day` is when the present calendar day
-    began in the market's zone.
+    began in the market's zone. Of several memberships in a cluster the one joined first counts.
     """
     parameters = {
         "persons": list(person_ids),
@@ -239,17 +262,15 @@ def gather(
     }
     counts: dict[int, Counts] = {}
     balances: dict[int, int] = {}
-    entries: list[Entry] = []
-    is_member = consents = False
-    tier: str | None = None
+    members = []
     for row in _CONTEXT.all(session, parameters):
         if row.part == _DRAWS:
             counts[row.id] = Counts(int(row.count1), int(row.count2))
         elif row.part == _MEMBER:
-            is_member, consents, tier = True, bool(row.count1), row.tier
-        elif row.part == _BALANCES:
-            balances[row.id] = int(row.count1)
+            members.append(row)
         else:
-            subject = Subject(SubjectKind(row.subject_kind), bytes(row.subject_hash))
-            entries.append(Entry(ListKind(row.list), subject, Level(row.effect), row.expires_at))
-    return DrawContext(counts, is_member, consents, tier, entries, balances)
+            balances[row.id] = int(row.count1)
+    member = min(members, key=lambda row: (row.joined_at, row.id), default=None)
+    if member is None:
+        return DrawContext(counts, False, False, None, False, balances)
+    return DrawContext(counts, True, bool(member.count1), member.tier, bool(member.count2), balances)

@@ -5,8 +5,8 @@ shared, and the hot accounts last, right before the commit. What is left is read
 decision and guarded after it; when somebody else was faster, `Replay` undoes everything and the draw is
 decided again on fresh facts. The numbers it rolls stay the same: they depend on the chance alone.
 
-Eleven statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md lists
-them.
+Ten statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md
+lists them.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,6 @@ from app.campaigns.queries import DrawView
 from app.campaigns.rules import PhonePolicy
 from app.campaigns.seed import Chance, DrawStream
 from app.campaigns.verify import DrawRecord, make_record
-from app.codes import queries as codes
 from app.codes.errors import UnknownScan
 from app.codes.operations import claim
 from app.codes.outcome import CodeFacts, ScanOutcome
@@ -55,8 +54,8 @@ from app.rewards.errors import PhoneWanted
 from app.rewards.models import AwardKind
 from app.rewards.operations import NewAward, grant
 from app.rewards.queries import AwardView
-from app.risk.lists import Verdict
-from app.risk.queries import judge_found, subjects_of
+from app.risk.lists import Level, Verdict
+from app.risk.queries import judge_subjects, subjects_of
 
 _MAX_REMARK = 32
 
@@ -109,9 +108,9 @@ def play(
     scan = for_scan(session, scan_id=scan_id, now=now)
     if scan is None or scan.person_id not in cluster.person_ids:
         raise UnknownScan("you have no scan with this id")
-    if scan.batch_id is None or scan.code_index is None or scan.shelf is None:
+    code = scan.code
+    if code is None or scan.shelf is None:
         raise CodeNotDrawable("the scan read no code of ours", outcome=str(ScanOutcome.UNKNOWN))
-    code = codes.code_facts(session, batch_id=scan.batch_id, code_index=scan.code_index)
     outcome = judge_code(code, cluster.person_ids)
     if outcome is ScanOutcome.DRAWN_BY_ME:
         assert code.draw_id is not None
@@ -176,7 +175,10 @@ def _person(
         raise PolicyOutdated("agree to the current privacy policy first")
     asked = frozenset[str]().union(*(version.rules.tags_read for _, version in held))
     known = frozenset(tags.tags_of(session, person_ids=cluster.person_ids)) if asked else frozenset()
-    return _Person(context, judge_found(context.entries, subjects, now), asked & known)
+    verdict = Verdict(Level.PASS)
+    if context.listed:
+        verdict = judge_subjects(session, subjects, person_ids=cluster.person_ids, now=now)
+    return _Person(context, verdict, asked & known)
 
 
 def _guarded(version: PublishedVersion) -> dict[tuple[Purpose, str], AccountRef]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.campaigns.accounts import find_accounts
 from app.campaigns.book import CampaignBook
-from app.campaigns.context import for_product, offers
+from app.campaigns.context import Shelf, offers
 from app.campaigns.draw import Result
 from app.campaigns.errors import NothingPublished, UnknownCampaign, UnknownDraw
 from app.campaigns.models import (
@@ -27,7 +27,6 @@ from app.campaigns.parser import parse_rules
 from app.campaigns.rules import PhonePolicy, PrizeKind, Rules, Text
 from app.campaigns.seed import Commitment
 from app.campaigns.verify import DrawRecord, Mismatch, verify
-from app.catalogue.queries import ProductView
 from app.codes.outcome import CodeFacts
 from app.identity.queries import cluster
 from app.kernel.json import Json
@@ -208,20 +207,19 @@ def campaigns(session: Session, *, brand_id: int | None = None, limit: int = 100
 
 
 def on_offer(
-    session: Session, *, book: CampaignBook, code: CodeFacts, now: datetime
-) -> tuple[ProductView, Offer | None]:
-    """Return a code's product and the campaign that the code can be drawn for, if any; one statement.
+    session: Session, *, book: CampaignBook, code: CodeFacts, shelf: Shelf, now: datetime
+) -> Offer | None:
+    """Return the campaign that a code can be drawn for, if any.
 
     Of several that are held for it, the one that started last: a themed campaign goes before the one that
     runs all year. Who may draw from it is decided at the draw.
     """
-    shelf = for_product(session, product_id=code.product_id, now=now)
     held = offers(session, book=book, shelf=shelf, facts=shelf.facts(code, at=now))
     if not held:
-        return shelf.product, None
+        return None
     version = held[0][1]
     rules = version.rules
-    return shelf.product, Offer(
+    return Offer(
         version.campaign_id, rules.name, rules.period.ends_at, rules.phone_policy, rules.location_counts
     )
 

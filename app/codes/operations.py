@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from app.codes.errors import (
     NoBatchLeft,
     UnknownBatch,
 )
-from app.codes.format import MAX_BATCH_ID, MAX_BATCH_SIZE
+from app.codes.format import MAX_BATCH_ID, MAX_BATCH_SIZE, Parsed
 from app.codes.models import (
     CodeBatch,
     CodeClaim,
@@ -266,6 +266,14 @@ class ScanResult:
     drawn_draw_id: int | None
 
 
+class LookUp(Protocol):
+    """Reads what is known of a code; None when it is not one of ours. `facts_of` reads nothing else."""
+
+    def __call__(self, session: Session, *, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
+        """Return what is known of the code."""
+        ...
+
+
 _INSERT_SCAN = Prepared(insert(Scan))
 _INSERT_CLAIM = Prepared(insert(CodeClaim))
 
@@ -279,13 +287,15 @@ def record_scan(
     cluster: Cluster,
     now: datetime,
     region_hint: str | None = None,
+    look_up: LookUp = facts_of,
 ) -> ScanResult:
     """Record that a person scanned `text` and return what it came to; it burns nothing (CODE-08).
 
     Two statements. `person_id` scanned, `cluster` is everybody who is the same human being, `region_hint` the
-    adcode of the scan if known. Raise NotACode for what has not the shape of a code: that is not recorded.
+    adcode of the scan if known, `look_up` what reads the code. Raise NotACode for what has not the shape of a
+    code: that is not recorded.
     """
-    outcome, facts = _judge(session, book, text, cluster.person_ids)
+    outcome, facts = _judge(session, book, text, cluster.person_ids, look_up)
     counts = outcome not in UNCOUNTED
     earlier = facts.counted_scans if facts else 0
     first_at, first_by = (facts.first_scanned_at, facts.first_scanned_by) if facts else (None, None)
@@ -317,13 +327,13 @@ def record_scan(
 
 
 def _judge(
-    session: Session, book: CodeBook, text: str, person_ids: Collection[int]
+    session: Session, book: CodeBook, text: str, person_ids: Collection[int], look_up: LookUp
 ) -> tuple[ScanOutcome, CodeFacts | None]:
     try:
         parsed = book.read(text)
     except CodeAltered:
         return ScanOutcome.ALTERED, None
-    facts = facts_of(session, book=book, parsed=parsed)
+    facts = look_up(session, book=book, parsed=parsed)
     if facts is None:
         return ScanOutcome.UNKNOWN, None
     return decide(facts, person_ids), facts

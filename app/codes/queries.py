@@ -99,53 +99,95 @@ _HISTORY = (
 )
 
 
-def _facts_statement() -> Any:
-    activated, frozen, shipped = (aliased(CodeRange, name=aspect.value) for aspect in RangeAspect)
-    latest = aliased(Scan, name="latest")
+@dataclass(frozen=True, slots=True)
+class FactsSource:
+    """What a statement needs to tell all about a code, whichever row it learns the code from.
 
-    def covering(range_: Any, aspect: RangeAspect) -> Any:
-        begins = select(func.max(CodeRange.first_index)).where(
-            CodeRange.batch_id == _BATCH, CodeRange.aspect == aspect, CodeRange.first_index <= _INDEX
-        )
-        return and_(
-            range_.batch_id == CodeBatch.id,
-            range_.aspect == aspect,
-            range_.first_index == begins.scalar_subquery(),
-            range_.last_index >= _INDEX,
-        )
+    `batch` and `index` are parameters or columns. A statement selects `columns`, from `CodeBatch` and
+    everything in `joins` in this order, and hands its row to `facts_of_row`.
+    """
 
-    newest = select(func.max(Scan.id)).where(Scan.batch_id == _BATCH, Scan.code_index == _INDEX)
-    return (
-        select(
-            CodeBatch.brand_id,
+    batch: Any
+    index: Any
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The columns that `facts_of_row` reads, by their labels."""
+        shipped = _SHIPPED
+        return (
+            CodeBatch.brand_id.label("code_brand_id"),
             CodeBatch.product_id,
             CodeBatch.lot,
             CodeBatch.placement,
             CodeBatch.needs_shipping,
             # Sealed as it is stored: opened at most once a process (app.codes.book).
             type_coerce(CodeBatch.key, LargeBinary).label("sealed_key"),
-            activated.last_index.label("activated"),
-            frozen.last_index.label("frozen"),
-            shipped.last_index.label("shipped"),
-            shipped.region,
+            self._last_range(RangeAspect.ACTIVATED, CodeRange.last_index).label("activated_to"),
+            self._last_range(RangeAspect.FROZEN, CodeRange.last_index).label("frozen_to"),
+            shipped.last_index.label("shipped_to"),
+            shipped.region.label("shipped_region"),
             shipped.attributes,
             CodeClaim.draw_id,
-            CodeClaim.person_id,
-            latest.counted_scans,
-            latest.first_at,
-            latest.first_person_id,
+            CodeClaim.person_id.label("drawn_by"),
+            _LATEST.counted_scans,
+            _LATEST.first_at,
+            _LATEST.first_person_id,
         )
-        .select_from(CodeBatch)
-        .outerjoin(activated, covering(activated, RangeAspect.ACTIVATED))
-        .outerjoin(frozen, covering(frozen, RangeAspect.FROZEN))
-        .outerjoin(shipped, covering(shipped, RangeAspect.SHIPPED))
-        .outerjoin(CodeClaim, and_(CodeClaim.batch_id == CodeBatch.id, CodeClaim.code_index == _INDEX))
-        .outerjoin(latest, and_(latest.batch_id == CodeBatch.id, latest.id == newest.scalar_subquery()))
-        .where(CodeBatch.id == _BATCH, CodeBatch.size > _INDEX)
-    )
+
+    @property
+    def joins(self) -> tuple[tuple[Any, Any], ...]:
+        """Tables to be joined from the outside, with what they are joined by."""
+        shipped = _SHIPPED
+        every = aliased(Scan)
+        newest = select(func.max(every.id)).where(
+            every.batch_id == self.batch, every.code_index == self.index
+        )
+        return (
+            (
+                shipped,
+                and_(
+                    shipped.batch_id == self.batch,
+                    shipped.aspect == RangeAspect.SHIPPED,
+                    shipped.first_index == self._last_range(RangeAspect.SHIPPED, CodeRange.first_index),
+                ),
+            ),
+            (CodeClaim, and_(CodeClaim.batch_id == self.batch, CodeClaim.code_index == self.index)),
+            (_LATEST, _LATEST.id == newest.scalar_subquery()),
+        )
+
+    def _last_range(self, aspect: RangeAspect, column: Any) -> Any:
+        """Return of the last range that begins at or before the index: the only one that can hold it."""
+        return (
+            select(column)
+            .where(
+                CodeRange.batch_id == self.batch,
+                CodeRange.aspect == aspect,
+                CodeRange.first_index <= self.index,
+            )
+            .order_by(CodeRange.first_index.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
 
 
-_FACTS = Prepared(_facts_statement())
+_SHIPPED: Any = aliased(CodeRange, name="shipped")
+_LATEST: Any = aliased(Scan, name="latest")
+
+_BY_PLACE = FactsSource(_BATCH, _INDEX)
+
+
+def select_code(*more: Any) -> Any:
+    """Return the statement that tells all about the code of the parameters `batch` and `code_index`.
+
+    `more` are columns of tables that the caller joins.
+    """
+    told = select(*_BY_PLACE.columns, *more).select_from(CodeBatch)
+    for table, condition in _BY_PLACE.joins:
+        told = told.outerjoin(table, condition)
+    return told.where(CodeBatch.id == _BATCH, CodeBatch.size > _INDEX)
+
+
+_FACTS = Prepared(select_code())
 
 
 def facts_of(session: Session, *, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
@@ -153,43 +195,47 @@ def facts_of(session: Session, *, book: CodeBook, parsed: Parsed) -> CodeFacts |
 
     A code whose batch, index or tag is wrong gets the same answer, so that nobody can feel their way.
     """
-    row = _facts_row(session, parsed.batch_id, parsed.code_index)
+    wanted = {"batch": parsed.batch_id, "code_index": parsed.code_index}
+    return verified(_FACTS.first(session, wanted), book, parsed)
+
+
+def verified(row: Any, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
+    """Return what a row of `select_code` tells, if the code's tag is right; None also without a row."""
     if row is None or not book.batch_key(row.sealed_key).verifies(parsed):
         return None
-    return _facts(row, parsed.batch_id, parsed.code_index)
+    return facts_of_row(row, parsed.batch_id, parsed.code_index)
 
 
 def code_facts(session: Session, *, batch_id: int, code_index: int) -> CodeFacts:
-    """Return what is known now of a code that was scanned before; raise UnknownBatch. One statement.
-
-    For the draw: a code may have been frozen or drawn since its scan (app.codes.outcome.decide).
-    """
-    row = _facts_row(session, batch_id, code_index)
+    """Return what is known now of a code by its place in a batch; raise UnknownBatch. One statement."""
+    row = _FACTS.first(session, {"batch": batch_id, "code_index": code_index})
     if row is None:
         raise UnknownBatch("there is no such batch, or it has no such code")
-    return _facts(row, batch_id, code_index)
+    return facts_of_row(row, batch_id, code_index)
 
 
-def _facts_row(session: Session, batch_id: int, code_index: int) -> Any:
-    return _FACTS.first(session, {"batch": batch_id, "code_index": code_index})
+def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
+    """Return what a row with the columns of `FactsSource` tells of a code."""
 
+    def within(last_index: int | None) -> bool:
+        return last_index is not None and last_index >= code_index
 
-def _facts(row: Any, batch_id: int, code_index: int) -> CodeFacts:
+    shipped = within(row.shipped_to)
     return CodeFacts(
         batch_id=batch_id,
         code_index=code_index,
-        brand_id=row.brand_id,
+        brand_id=row.code_brand_id,
         product_id=row.product_id,
         lot=row.lot,
         placement=row.placement,
         needs_shipping=row.needs_shipping,
-        activated=row.activated is not None,
-        frozen=row.frozen is not None,
-        shipped=row.shipped is not None,
-        region=row.region,
-        attributes=row.attributes or {},
+        activated=within(row.activated_to),
+        frozen=within(row.frozen_to),
+        shipped=shipped,
+        region=row.shipped_region if shipped else None,
+        attributes=(row.attributes or {}) if shipped else {},
         draw_id=row.draw_id,
-        drawn_by=row.person_id,
+        drawn_by=row.drawn_by,
         counted_scans=row.counted_scans or 0,
         first_scanned_at=row.first_at,
         first_scanned_by=row.first_person_id,

@@ -55,7 +55,7 @@ class PlacementView:
 
 _CURRENT = select(Policy.version).order_by(Policy.published_at.desc(), Policy.id.desc()).limit(1)
 _PERSONS: BindParameter[Sequence[int]] = bindparam("persons", expanding=True)
-_AGREED = (
+AGREED = (
     select(Consent.id)
     .where(
         Consent.person_id.in_(_PERSONS),
@@ -64,7 +64,9 @@ _AGREED = (
     )
     .exists()
 )
-MEMBERSHIP = (
+"""Whether anyone of a cluster agrees to the current policy; parameter `persons`."""
+
+_MEMBERSHIP = Prepared(
     select(
         Member.id,
         Member.person_id,
@@ -72,15 +74,15 @@ MEMBERSHIP = (
         Member.tier,
         Member.age_band,
         Member.joined_at,
-        _AGREED,
+        AGREED,
     )
     .where(Member.person_id.in_(_PERSONS))
     .order_by(Member.joined_at, Member.id)
     .limit(1)
 )
-"""The membership of a cluster in the order of `Membership`; parameter `persons`."""
 
-_MEMBERSHIP = Prepared(MEMBERSHIP)
+JOINED_AND_AGREES = (select(Member.id).where(Member.person_id.in_(_PERSONS)).exists()) & AGREED
+"""Whether a cluster has joined and agrees to the current policy; parameter `persons`."""
 
 _POLICY = (
     select(Policy.version, Policy.text_zh, Policy.text_en, Policy.sha256, Policy.published_at)
@@ -114,7 +116,7 @@ def current_policy(session: Session) -> PolicyView:
 
 def has_consented(session: Session, *, person_ids: Collection[int]) -> bool:
     """Tell whether anyone of a cluster agreed to the current policy and did not withdraw."""
-    return bool(session.connection().execute(select(_AGREED), {"persons": list(person_ids)}).scalar())
+    return bool(session.connection().execute(select(AGREED), {"persons": list(person_ids)}).scalar())
 
 
 def person_by_member_no(session: Session, *, member_no: str) -> int | None:

@@ -1,6 +1,6 @@
 """Reading lists and judging by them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, or_, select
 from sqlalchemy.orm import Session
 
+from app.db.prepared import Prepared
 from app.identity.models import Identifier, Sighting
 from app.identity.queries import Cluster
 from app.identity.values import IdentifierKind
@@ -31,7 +32,7 @@ class EntryView:
     changed_by: str
 
 
-ENTRY_COLUMNS = (
+_ENTRY_COLUMNS = (
     ListEntry.list,
     ListEntry.subject_kind,
     ListEntry.subject_hash,
@@ -39,13 +40,12 @@ ENTRY_COLUMNS = (
     ListEntry.expires_at,
 )
 
-BY_HASH: Select[*tuple[Any, ...]] = select(*ENTRY_COLUMNS).where(
+_BY_HASH: Select[*tuple[Any, ...]] = select(*_ENTRY_COLUMNS).where(
     ListEntry.subject_hash.in_(bindparam("hashes", expanding=True))
 )
-"""Entries of known subjects; parameter `hashes`."""
 
-BY_PHONE: Select[*tuple[Any, ...]] = (
-    select(*ENTRY_COLUMNS)
+_BY_PHONE: Select[*tuple[Any, ...]] = (
+    select(*_ENTRY_COLUMNS)
     .join_from(Sighting, Identifier, Identifier.id == Sighting.identifier_id)
     .join(ListEntry, ListEntry.subject_hash == Identifier.value_hash)
     .where(
@@ -54,9 +54,11 @@ BY_PHONE: Select[*tuple[Any, ...]] = (
         ListEntry.subject_kind == SubjectKind.PHONE,
     )
 )
-"""Entries of phones that somebody of a cluster has shown; parameter `persons`."""
 
-_VERDICT = BY_HASH.union_all(BY_PHONE)
+LISTED = _BY_HASH.exists() | _BY_PHONE.exists()
+"""Whether anything is on a list; parameters `hashes` and `persons`."""
+
+_ENTRIES = Prepared(_BY_HASH.union_all(_BY_PHONE))
 
 
 def subjects_of(
@@ -83,14 +85,16 @@ def verdict(
     Source: RISK-03. The whole cluster counts: who is on a list stays on it under each of their identities.
     """
     known = subjects_of(person_ids=cluster.person_ids, batch_id=batch_id, address=address)
-    parameters = {"hashes": [subject.digest for subject in known], "persons": list(cluster.person_ids)}
-    rows = session.connection().execute(_VERDICT, parameters)
+    return judge_subjects(session, known, person_ids=cluster.person_ids, now=now)
+
+
+def judge_subjects(
+    session: Session, known: Collection[Subject], *, person_ids: Collection[int], now: datetime
+) -> Verdict:
+    """Return what the lists say of `known` subjects and of the phones of a cluster, in one statement."""
+    parameters = {"hashes": [subject.digest for subject in known], "persons": list(person_ids)}
+    rows = _ENTRIES.all(session, parameters)
     entries = [Entry(row[0], Subject(row[1], row[2]), row[3], row[4]) for row in rows]
-    return judge_found(entries, known, now)
-
-
-def judge_found(entries: Sequence[Entry], known: Collection[Subject], now: datetime) -> Verdict:
-    """Return the verdict over entries that the two statements above found for `known` subjects."""
     phones = [entry.subject for entry in entries if entry.subject.kind is SubjectKind.PHONE]
     return judge(entries, [*known, *phones], now)
 

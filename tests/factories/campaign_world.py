@@ -219,6 +219,11 @@ class CampaignWorld:
             self.do(members.set_tier, person_id=who.person_id, tier=tier, actor=OLGA)
         return who
 
+    def code(self, session: Session, index: int, *, batch_id: int | None = None) -> str:
+        """Return a printed code, by default of the world's own batch."""
+        batch, now = batch_id or self.batch_id, self.clock.now()
+        return print_pack(session, book=self.code_book, batch_id=batch, now=now).code(index)
+
     def scan(
         self,
         who: Principal,
@@ -232,8 +237,7 @@ class CampaignWorld:
         chosen = next(self.indexes) if index is None else index
 
         def record(session: Session, now: datetime) -> int:
-            batch = batch_id or self.batch_id
-            code = print_pack(session, book=self.code_book, batch_id=batch, now=now).code(chosen)
+            code = self.code(session, chosen, batch_id=batch_id)
             if misread:
                 code = code[:-1] + ("0" if code[-1] != "0" else "1")
             found = codes.record_scan(

@@ -689,15 +689,15 @@ def statements(world: CampaignWorld) -> Iterator[Callable[[Callable[[], Any]], l
 @pytest.mark.parametrize(
     ("prizes", "most"),
     [
-        ([money("yuan", 100)], 9),
-        ([money("yuan", 100, stock=5)], 9),
-        ([nothing("yuan")], 6),
+        ([money("yuan", 100)], 8),
+        ([money("yuan", 100, stock=5)], 8),
+        ([nothing("yuan")], 5),
     ],
 )
-def test_a_draw_takes_nine_statements(
+def test_a_draw_takes_eight_statements(
     world: CampaignWorld, statements: Any, prizes: list[dict[str, Any]], most: int
 ) -> None:
-    """Eleven with the edge's two; a diamond in a regional pool with multipliers pays no more."""
+    """Ten with the edge's two; a diamond in a regional pool with multipliers pays no more."""
     world.run(
         prizes=prizes,
         pools=[

@@ -9,10 +9,10 @@ from sqlalchemy import event, text
 from app.campaigns import operations as campaigns
 from app.campaigns import queries
 from app.campaigns.book import CampaignBook
+from app.campaigns.context import read_code
 from app.campaigns.errors import NothingPublished, UnknownDraw
 from app.campaigns.parser import parse_rules
 from app.campaigns.rules import PhonePolicy, Rules
-from app.codes.queries import code_facts
 from app.members.queries import membership
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import document, money, points, pool, random_money
@@ -22,8 +22,10 @@ ONE_YUAN: dict[str, Any] = {"prizes": [money("yuan", 100)], "pools": [pool("ever
 
 def offer(world: CampaignWorld) -> queries.Offer | None:
     with world.db.read() as session:
-        code = code_facts(session, batch_id=world.batch_id, code_index=0)
-        return queries.on_offer(session, book=world.campaign_book, code=code, now=world.clock.now())[1]
+        parsed, now = world.code_book.read(world.code(session, 0)), world.clock.now()
+        seen = read_code(session, book=world.code_book, parsed=parsed, person_ids=[1], now=now)
+        assert seen is not None
+        return queries.on_offer(session, book=world.campaign_book, code=seen.code, shelf=seen.shelf, now=now)
 
 
 # --- what a scan shows ------------------------------

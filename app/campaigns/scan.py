@@ -1,0 +1,73 @@
+"""A scan as its shopper sees it: what the code is, its product, and the campaign it can be drawn for.
+
+Two statements: everything that is known is read in one, and the scan is recorded. It burns nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.campaigns.book import CampaignBook
+from app.campaigns.context import Seen, read_code
+from app.campaigns.queries import Offer, on_offer
+from app.catalogue.queries import ProductView
+from app.codes.book import CodeBook
+from app.codes.format import Parsed
+from app.codes.operations import ScanResult, record_scan
+from app.codes.outcome import CodeFacts, ScanOutcome
+from app.identity.queries import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A recorded scan.
+
+    product: None when it was no code of ours. offer: the campaign that the code can be drawn for now.
+    may_draw: the scanner has joined and agrees to the current privacy policy.
+    """
+
+    result: ScanResult
+    product: ProductView | None
+    offer: Offer | None
+    may_draw: bool
+
+
+def scan(
+    session: Session,
+    *,
+    code_book: CodeBook,
+    campaign_book: CampaignBook,
+    text: str,
+    principal: Principal,
+    now: datetime,
+    region_hint: str | None = None,
+) -> Scanned:
+    """Record a scan and return what it shows (CODE-08); raise NotACode for what has not the shape of a code.
+
+    `region_hint` is the adcode of the scan, if known.
+    """
+    cluster = principal.cluster
+    seen: Seen | None = None
+
+    def look_up(session: Session, *, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
+        nonlocal seen
+        seen = read_code(session, book=book, parsed=parsed, person_ids=cluster.person_ids, now=now)
+        return None if seen is None else seen.code
+
+    result = record_scan(
+        session,
+        book=code_book,
+        text=text,
+        person_id=principal.person_id,
+        cluster=cluster,
+        now=now,
+        region_hint=region_hint,
+        look_up=look_up,
+    )
+    if seen is None:
+        return Scanned(result, None, None, may_draw=False)
+    offer = None
+    if result.outcome is ScanOutcome.OK:
+        offer = on_offer(session, book=campaign_book, code=seen.code, shelf=seen.shelf, now=now)
+    return Scanned(result, seen.shelf.product, offer, seen.may_draw)
