@@ -1,6 +1,8 @@
 """Refusals of the risk room."""
 
-from app.kernel.errors import Malformed, NotFound
+from collections.abc import Sequence
+
+from app.kernel.errors import Conflict, Malformed, NotFound
 
 
 class InvalidEntry(Malformed):
@@ -13,3 +15,27 @@ class UnknownEntry(NotFound):
     """No such entry is on a list."""
 
     code = "unknown_list_entry"
+
+
+class InvalidPolicy(Malformed):
+    """A document of risk rules that cannot be read; `faults` lists everything that is wrong with it."""
+
+    code = "invalid_risk_rules"
+    title = "These risk rules cannot be read"
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(faults)[:1000])
+
+
+class UnknownPolicy(NotFound):
+    """There is no such version of risk rules."""
+
+    code = "unknown_risk_rules"
+
+
+class NotPublished(Conflict):
+    """The published rules do not say that draws may be verified, held or refused."""
+
+    code = "risk_not_published"
+    title = "The published rules do not say so"

@@ -28,11 +28,24 @@ class SubjectKind(StrEnum):
 
 
 class Level(StrEnum):
-    """What a verdict leads to: the normal walk, the campaign's abnormal strategy, or no draw at all."""
+    """What a verdict leads to, from the mildest to the strictest.
+
+    The normal walk; a step that shows a real person first; a draw whose award waits for a review; the
+    campaign's published abnormal strategy; no draw at all.
+    """
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
+    VERIFY = "verify"
+    HOLD = "hold"
     ABNORMAL = "abnormal"
     REFUSE = "refuse"
+
+
+LISTED = (Level.PASS, Level.ABNORMAL, Level.REFUSE)
+"""What an entry of a list may lead to; the other levels come from signals (app.risk.policy)."""
+
+WHITE_PERSON = "white_person"
+_ORDER = {level: number for number, level in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +87,25 @@ def judge(entries: Iterable[Entry], subjects: Collection[Subject], now: datetime
     ]
     white = {entry.subject for entry in live if entry.kind is ListKind.WHITE}
     if any(subject.kind is SubjectKind.PERSON for subject in white):
-        return Verdict(Level.PASS, ("white_person",))
+        return Verdict(Level.PASS, (WHITE_PERSON,))
     black = [entry for entry in live if entry.kind is ListKind.BLACK and entry.subject not in white]
     levels = {entry.effect for entry in black}
     reasons = {f"black_{entry.subject.kind}" for entry in black}
     reasons |= {f"white_{subject.kind}" for subject in white}
-    level = next((level for level in (Level.REFUSE, Level.ABNORMAL) if level in levels), Level.PASS)
-    return Verdict(level, tuple(sorted(reasons)))
+    return Verdict(strictest(levels), tuple(sorted(reasons)))
+
+
+def strictest(levels: Iterable[Level]) -> Level:
+    """Return the strictest of some levels, PASS when there is none."""
+    return max(levels, key=_ORDER.__getitem__, default=Level.PASS)
+
+
+def combine(listed: Verdict, signalled: Verdict) -> Verdict:
+    """Return what lists and signals come to together: the strictest, with all reasons.
+
+    Who is white-listed in person is not judged by signals.
+    """
+    if WHITE_PERSON in listed.reasons:
+        return listed
+    reasons = sorted({*listed.reasons, *signalled.reasons})
+    return Verdict(strictest((listed.level, signalled.level)), tuple(reasons))

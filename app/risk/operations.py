@@ -37,7 +37,7 @@ def put_on_list(
         raise InvalidEntry(f"a reason has 1 to {_MAX_REASON} characters")
     if expires_at is not None and expires_at <= now:
         raise InvalidEntry("an entry ends in the future, or never")
-    if kind is ListKind.BLACK and effect is Level.PASS:
+    if kind is ListKind.BLACK and effect not in {Level.ABNORMAL, Level.REFUSE}:
         raise InvalidEntry("a black entry leads to the abnormal strategy or to a refusal")
     found, spelling = read(subject_kind, subject)
     said = {
