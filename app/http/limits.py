@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from threading import Lock
 
 from flask import Flask, g, request
@@ -25,6 +24,7 @@ from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from app.http.access import Rule
+from app.kernel.addresses import customer_of
 
 log = logging.getLogger("saoma.http")
 
@@ -32,21 +32,12 @@ PER_ADDRESS = "6000/minute"
 # A limit is not worth waiting for: past this the process counts by itself, and asks again after a while.
 _REDIS_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 _ASK_AGAIN_SECONDS = 5.0
-_IPV6_CUSTOMER = 56
 
 
 @lru_cache(maxsize=4096)
 def _customer(address_text: str) -> str:
     """Return what counts as a caller's address: IPv4, or the /56 of an IPv6 address."""
-    try:
-        address = ip_address(address_text)
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ip_network((address, _IPV6_CUSTOMER), strict=False))
-    return str(address)
+    return customer_of(address_text) or "unknown"
 
 
 @dataclass(slots=True)

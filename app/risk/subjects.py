@@ -4,11 +4,10 @@ A phone has the hash that identity finds it by, so that the phones a person has 
 the lists inside the database, and no number leaves it.
 """
 
-from ipaddress import ip_address
-
 from app.db import secrets
 from app.identity.queries import digest
 from app.identity.values import normalise_phone, phone_claim
+from app.kernel.addresses import customer_of
 from app.risk.errors import InvalidEntry
 from app.risk.lists import Subject, SubjectKind
 
@@ -24,8 +23,11 @@ def batch(batch_id: int) -> Subject:
 
 
 def address(text: str) -> Subject | None:
-    """Return a visitor's network address as a subject; None for what is none, such as a local socket."""
-    spelling = _spell_address(text)
+    """Return a visitor's network address as a subject; None for what is none, such as a local socket.
+
+    An IPv6 address stands for its customer's whole network: the next one costs nothing.
+    """
+    spelling = customer_of(text)
     return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
 
 
@@ -38,22 +40,13 @@ def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
             raise InvalidEntry("this is not a phone number; write it with its country code, such as +86138…")
         return Subject(kind, digest(phone_claim(number))), number
     if kind is SubjectKind.ADDRESS:
-        spelling = _spell_address(text)
+        spelling = customer_of(text)
         if spelling is None:
             raise InvalidEntry("this is not a network address, such as 203.0.113.7")
         return _blind(kind, spelling), spelling
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidEntry("a person or a batch is named by its number")
     return _blind(kind, str(int(text))), str(int(text))
-
-
-def _spell_address(text: str) -> str | None:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    # A server that listens on both protocols sees 203.0.113.7 as ::ffff:203.0.113.7.
-    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _blind(kind: SubjectKind, value: str) -> Subject:

@@ -59,6 +59,24 @@ def test_an_address_is_the_same_by_both_protocols(session: Session, visitor: Clu
     assert verdict(session, cluster=visitor, now=NOW, address=seen).reasons == ("black_address",)
 
 
+@pytest.mark.parametrize(
+    ("seen", "reasons"),
+    [
+        ("2001:db8:0:1:ffff::9", ("black_address",)),
+        ("2001:db8:0:ff::1", ("black_address",)),
+        ("2001:db8:0:100::1", ()),
+    ],
+)
+def test_who_is_listed_does_not_get_away_by_their_next_address(
+    session: Session, visitor: Cluster, seen: str, reasons: tuple[str, ...]
+) -> None:
+    """An IPv6 customer has a whole /56: the neighbours of a listed address are listed."""
+    put(session, SubjectKind.ADDRESS, "2001:db8::1")
+    assert verdict(session, cluster=visitor, now=NOW, address=seen).reasons == reasons
+    (view,) = entries(session, now=NOW)
+    assert view.subject == "2001:db8::/56"
+
+
 @pytest.mark.parametrize("seen", ["", "unix:", "localhost", "fe80::1%eth0"])
 def test_a_visitor_whose_address_says_nothing_is_judged_by_the_rest(
     session: Session, visitor: Cluster, seen: str
