@@ -189,12 +189,7 @@ def _factor(facts: DrawFacts, rules: Rules, prize: Prize) -> tuple[tuple[str, ..
         for multiplier in rules.multipliers
         if multiplier.raises(prize) and multiplier.conditions.hold(facts, local)
     ]
-    # One exact product, rounded once: the order in which multipliers are written cannot matter.
-    product, unit = ONE_BPS, 1
-    for multiplier in active:
-        product *= multiplier.factor_bps
-        unit *= ONE_BPS
-    return tuple(multiplier.key for multiplier in active), min(product // unit, rules.multiplier_cap_bps)
+    return tuple(multiplier.key for multiplier in active), rules.factor_bps(active)
 
 
 def _shortage(facts: DrawFacts, pool: Pool, offer: _Offer) -> Shortage | None:

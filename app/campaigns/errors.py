@@ -69,6 +69,13 @@ class UnknownCampaign(NotFound):
     title = "There is no such campaign"
 
 
+class UnknownOutflow(NotFound):
+    """No money was proposed to leave this campaign under this reference."""
+
+    code = "unknown_outflow"
+    title = "No money was proposed to be moved under this reference"
+
+
 class NothingPublished(NotFound):
     """The campaign has published no rules yet."""
 

@@ -65,6 +65,23 @@ VERSION_TRANSITIONS = TransitionTable(
 )
 
 
+class OutflowState(StrEnum):
+    """Where money that is to leave a running campaign's budget stands."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    WITHDRAWN = "withdrawn"
+
+
+OUTFLOW_TRANSITIONS = TransitionTable(
+    {
+        OutflowState.PROPOSED: (OutflowState.APPROVED, OutflowState.WITHDRAWN),
+        OutflowState.APPROVED: (),
+        OutflowState.WITHDRAWN: (),
+    }
+)
+
+
 class Purpose(StrEnum):
     """What a ledger account of a campaign is for."""
 
@@ -168,6 +185,35 @@ class CampaignAccount(Base):
     purpose: Mapped[Purpose] = enum_column(Purpose, primary_key=True)
     key: Mapped[str] = text_column(32, exact=True, primary_key=True)
     account_id: Mapped[int] = ref("ledger_accounts.id", unique=True)
+
+
+class CampaignOutflow(Base):
+    """Money that an operator wants out of a budget which published rules promise prizes from.
+
+    The money moves when somebody else has approved; a reference is used once, whatever became of it.
+    """
+
+    __tablename__ = "campaign_outflows"
+    __table_args__ = (
+        enum_check("action", Action),
+        enum_check("state", OutflowState),
+        CheckConstraint("amount_fen <> 0", name="amount_fen"),
+        CheckConstraint(
+            "state <> 'approved' OR (approved_by IS NOT NULL AND approved_by <> proposed_by)",
+            name="second_operator",
+        ),
+    )
+    campaign_id: Mapped[int] = ref("campaigns.id", primary_key=True)
+    reference: Mapped[str] = text_column(40, exact=True, primary_key=True)
+    action: Mapped[Action] = enum_column(Action)
+    pool: Mapped[str] = text_column(32, exact=True)
+    amount_fen: Mapped[int] = big_int(doc="fen; of a pool's budget: above zero towards it, below zero back")
+    state: Mapped[OutflowState] = enum_column(OutflowState)
+    reason: Mapped[str] = text_column(500)
+    proposed_by: Mapped[str] = text_column(64, exact=True)
+    proposed_at: Mapped[datetime] = moment()
+    approved_by: Mapped[str | None] = text_column(64, exact=True, nullable=True)
+    decided_at: Mapped[datetime | None] = moment(nullable=True)
 
 
 class CampaignEvent(Base):

@@ -17,9 +17,11 @@ from app.campaigns.models import (
     Action,
     Campaign,
     CampaignEvent,
+    CampaignOutflow,
     CampaignState,
     CampaignVersion,
     Draw,
+    OutflowState,
     Purpose,
     VersionState,
 )
@@ -137,6 +139,21 @@ class EventView:
     detail: dict[str, Json]
     at: datetime
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutflowView:
+    """Money that waits for a second operator to leave a running campaign's budget.
+
+    pool: "" for out of the campaign; else the pool it goes to, or with an amount below zero comes back from.
+    """
+
+    reference: str
+    pool: str
+    amount_fen: int
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +382,17 @@ def history(
     if before is not None:
         wanted = wanted.where(row.id < before)
     return [EventView(*found) for found in session.connection().execute(wanted)]
+
+
+def outflows(session: Session, *, campaign_id: int) -> list[OutflowView]:
+    """Return the money that waits for approval to leave a campaign's budget, the oldest first."""
+    row = CampaignOutflow
+    wanted = (
+        select(row.reference, row.pool, row.amount_fen, row.reason, row.proposed_by, row.proposed_at)
+        .where(row.campaign_id == campaign_id, row.state == OutflowState.PROPOSED)
+        .order_by(row.proposed_at, row.reference)
+    )
+    return [OutflowView(*found) for found in session.connection().execute(wanted)]
 
 
 def left(session: Session, *, campaign_id: int) -> list[Left]:

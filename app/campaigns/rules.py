@@ -6,6 +6,7 @@ draw names the version and the hash that it followed.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -310,6 +311,19 @@ class Rules:
         """Return what points are worth in fen by the published terms, rounded up."""
         terms = self.points_terms
         return 0 if terms is None else -(-points * terms.worth_fen_per_1000 // 1000)
+
+    def most_fen(self, prize: Prize) -> int:
+        """Return the most money that one piece of a prize may give, all its multipliers counted."""
+        return prize.max_fen * self.factor_bps(m for m in self.multipliers if m.raises(prize)) // ONE_BPS
+
+    def factor_bps(self, multipliers: Iterable[Multiplier]) -> int:
+        """Return what multipliers make together, up to the stated cap, rounded down to a basis point."""
+        # One exact product, rounded once: the order in which multipliers are written cannot matter.
+        product, unit = ONE_BPS, 1
+        for multiplier in multipliers:
+            product *= multiplier.factor_bps
+            unit *= ONE_BPS
+        return min(product // unit, self.multiplier_cap_bps)
 
     def highest_worth_fen(self) -> int:
         """Return what one draw may give at most, with the stated cap of the multipliers (art. 17)."""

@@ -142,23 +142,93 @@ def payer(cli: Cli, /, *, name: str, mchid: str) -> None:
 @click.option("--reference", required=True, help="Purchase order or the like; used once.")
 @click.option("--pool", help="Move it from the campaign's budget to that of this pool instead.")
 @click.option("--out", "outwards", is_flag=True, help="Take it out instead; what is promised must stay.")
+@click.option("--reason", help="Why; needed with --out or --pool while the campaign's rules are published.")
 @pass_cli
-def fund(cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None, outwards: bool) -> None:
-    """Add YUAN to the budget."""
+def fund(
+    cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None, outwards: bool, reason: str | None
+) -> None:
+    """Add YUAN to the budget, or move them.
+
+    What leaves a budget that published rules promise prizes from waits for another operator.
+    """
     now, actor = cli.container.clock.now(), cli.actor
     amount_fen = _fen(yuan)
     common: dict[str, Any] = {"reference": reference, "now": now, "actor": actor}
 
-    def work(session: Session, campaign: int) -> None:
+    def work(session: Session, campaign: int) -> bool:
         if pool is not None:
             signed = -amount_fen if outwards else amount_fen
-            funding.set_aside(session, campaign_id=campaign, pool=pool, amount_fen=signed, **common)
-        else:
-            move = funding.defund if outwards else funding.fund
-            move(session, campaign_id=campaign, amount_fen=amount_fen, **common)
+            return funding.set_aside(
+                session, campaign_id=campaign, pool=pool, amount_fen=signed, reason=reason, **common
+            )
+        if outwards:
+            return funding.defund(
+                session, campaign_id=campaign, amount_fen=amount_fen, reason=reason, **common
+            )
+        funding.fund(session, campaign_id=campaign, amount_fen=amount_fen, **common)
+        return True
 
-    _act(cli, name, work)
-    click.echo(f"{format_yuan(amount_fen)} yuan {'taken out' if outwards else 'added'}")
+    if _act(cli, name, work):
+        click.echo(f"{format_yuan(amount_fen)} yuan {'taken out' if outwards else 'added'}")
+    else:
+        again = f"saoma campaigns approve-outflow {name} {reference}"
+        click.echo(f"proposed; another operator approves it: {again}")
+
+
+@campaigns.command("approve-outflow")
+@click.argument("name")
+@click.argument("reference")
+@pass_cli
+def approve_outflow(cli: Cli, /, *, name: str, reference: str) -> None:
+    """Approve money that is to leave a budget, as another operator than its proposer."""
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: funding.approve_outflow(
+            session, campaign_id=campaign, reference=reference, now=now, actor=actor
+        ),
+    )
+    click.echo("moved")
+
+
+@campaigns.command("withdraw-outflow")
+@click.argument("name")
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def withdraw_outflow(cli: Cli, /, *, name: str, reference: str, reason: str) -> None:
+    """Take such a proposal back, or turn it down; its reference stays used."""
+    now, actor = cli.container.clock.now(), cli.actor
+    _act(
+        cli,
+        name,
+        lambda session, campaign: funding.withdraw_outflow(
+            session, campaign_id=campaign, reference=reference, reason=reason, now=now, actor=actor
+        ),
+    )
+    click.echo("withdrawn")
+
+
+@campaigns.command()
+@click.argument("name")
+@json_option
+@pass_cli
+def outflows(cli: Cli, /, *, name: str, as_json: bool) -> None:
+    """Show the money that waits for approval to leave a budget; `back`: it returns from that pool."""
+    rows = [
+        {
+            "reference": view.reference,
+            "to": f"pool {view.pool}" if view.pool else "outside",
+            "yuan": format_yuan(abs(view.amount_fen)),
+            "back": view.amount_fen < 0,
+            "reason": view.reason,
+            "by": view.proposed_by,
+            "at": view.proposed_at.isoformat(timespec="seconds"),
+        }
+        for view in cli.read(lambda session: queries.outflows(session, campaign_id=_find(session, name)))
+    ]
+    show(rows, as_json=as_json)
 
 
 def _fen(yuan: str) -> int:

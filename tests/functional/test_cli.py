@@ -142,7 +142,9 @@ def test_faulty_settings_are_all_named(run: Saoma, monkeypatch: pytest.MonkeyPat
     assert "SAOMA_CODE_KEY" in said
 
 
-def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path) -> None:
+def test_a_campaign_from_the_rules_file_to_the_end(
+    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _add_payer(brand, tmp_path)
     brand("campaigns", "create", "tea/june", "--payer", "1900000001")
     rules = document(
@@ -158,9 +160,19 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path)
     brand("campaigns", "payer", "tea/june", "1900000001")
     brand("campaigns", "publish", "tea/june")
     brand("campaigns", "fund", "tea/june", "10", "--reference", "PO-2")
-    brand("campaigns", "fund", "tea/june", "10", "--reference", "PO-2-back", "--out")
-    refused = brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-3", "--out", ok=False)
+    out = ["campaigns", "fund", "tea/june", "--out", "--reason", "a cheaper print", "--reference"]
+    refused = brand(*out, "PO-3", "1010.50", ok=False)
     assert "[campaign_promise_not_backed]" in refused.stderr
+    assert "approve-outflow tea/june PO-2-back" in brand(*out, "PO-2-back", "10").stdout
+    assert "PO-2-back" in brand("campaigns", "outflows", "tea/june").stdout
+    same = brand("campaigns", "approve-outflow", "tea/june", "PO-2-back", ok=False)
+    assert "[second_operator_needed]" in same.stderr
+    with monkeypatch.context() as peter:
+        peter.setenv("SAOMA_OPERATOR", "peter")
+        brand("campaigns", "approve-outflow", "tea/june", "PO-2-back")
+    brand(*out, "PO-4", "10")
+    brand("campaigns", "withdraw-outflow", "tea/june", "PO-4", "--reason", "a dearer print")
+    assert json.loads(brand("campaigns", "outflows", "tea/june", "--json").stdout) == []
     left = {
         row["what"]: row["left"]
         for row in json.loads(brand("campaigns", "show", "tea/june", "--json").stdout)
@@ -172,7 +184,16 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path)
         row["action"] for row in json.loads(brand("campaigns", "history", "tea/june", "--json").stdout)
     ]
     before = ["published", "payer_chosen", "funded", "saved", "created"]
-    assert actions == ["resumed", "stopped", "defunded", "funded", *before]
+    assert actions == [
+        "resumed",
+        "stopped",
+        "withdrawn",
+        "proposed",
+        "defunded",
+        "proposed",
+        "funded",
+        *before,
+    ]
     assert "0 draws checked, 0 differences" in brand("draws", "verify", "--campaign", "tea/june").stdout
 
 

@@ -6,10 +6,20 @@ import pytest
 
 from app.campaigns import funding, queries
 from app.campaigns import operations as campaigns
-from app.campaigns.errors import InvalidCampaign, NothingToChange, PromiseNotBacked, WrongState
+from app.campaigns.errors import (
+    InvalidCampaign,
+    NothingToChange,
+    PromiseNotBacked,
+    SecondOperatorNeeded,
+    UnknownOutflow,
+    WrongState,
+)
+from app.campaigns.models import Action
+from app.kernel.actor import SYSTEM, Actor, ActorKind
+from app.kernel.transitions import TransitionRefused
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
 from tests.factories.campaign_world import OLGA, PETER, CampaignWorld
-from tests.factories.campaigns import money, nothing, pool
+from tests.factories.campaigns import money, multiplier, nothing, pool
 
 RULES: dict[str, Any] = {
     "prizes": [money("big", 1000, stock=2), money("yuan", 100), nothing()],
@@ -20,8 +30,17 @@ RULES: dict[str, Any] = {
 }
 
 
-def move(world: CampaignWorld, operation: Any, campaign: int, reference: str = "r-1", **more: Any) -> None:
-    world.do(operation, campaign_id=campaign, reference=reference, actor=OLGA, **more)
+def move(
+    world: CampaignWorld, operation: Any, campaign: int, reference: str = "r-1", by: Actor = OLGA, **more: Any
+) -> Any:
+    return world.do(operation, campaign_id=campaign, reference=reference, actor=by, **more)
+
+
+def take_out(world: CampaignWorld, campaign: int, amount_fen: int, reference: str = "out") -> None:
+    """Olga proposes, Peter approves."""
+    done = move(world, funding.defund, campaign, reference, amount_fen=amount_fen, reason="less is needed")
+    assert not done
+    move(world, funding.approve_outflow, campaign, reference, PETER)
 
 
 @pytest.fixture
@@ -33,8 +52,12 @@ def draft(world: CampaignWorld) -> int:
 
 @pytest.fixture
 def running(world: CampaignWorld, draft: int) -> int:
-    """Promises two pieces of 10 yuan, and one yuan at least once: 21 yuan; it has 30 and three pieces."""
+    """Promises two pieces of 10 yuan out of gold's budget, which has just that; and once one yuan.
+
+    For the yuan there are ten, and of the pieces there is one more.
+    """
     world.fund(draft, 3000)
+    world.set_aside(draft, "gold", 2000)
     world.stock(draft, "big", 3)
     world.publish(draft)
     return draft
@@ -73,7 +96,6 @@ def test_a_pools_budget_is_set_aside_and_taken_back(world: CampaignWorld, draft:
 def test_stock_comes_and_goes_with_its_history(world: CampaignWorld, running: int) -> None:
     """PAY-09."""
     gold = world.member(tier="gold")
-    world.set_aside(running, "gold", 2000)
     won = world.draw(gold)
     move(world, funding.stock_out, running, prize="big", pieces=1)
     assert won.award is not None
@@ -94,20 +116,21 @@ def test_what_is_promised_stays_while_the_campaign_runs(world: CampaignWorld, ru
     move(world, funding.stock_out, running, prize="big", pieces=1)
     with pytest.raises(PromiseNotBacked):
         move(world, funding.stock_out, running, "r-2", prize="big", pieces=1)
-    move(world, funding.defund, running, amount_fen=900)
+    take_out(world, running, 900)
     with pytest.raises(PromiseNotBacked):
-        move(world, funding.defund, running, "r-2", amount_fen=1)
+        move(world, funding.defund, running, "r-2", amount_fen=1, reason="for something else")
+    with pytest.raises(PromiseNotBacked):
+        move(world, funding.set_aside, running, "r-3", pool="gold", amount_fen=-1, reason="for the yuan")
     left = world.left(running)
-    assert (left["budget"], left["stock:big"]) == (2100, 2)
+    assert (left["budget"], left["pool_budget:gold"], left["stock:big"]) == (100, 2000, 2)
 
 
 def test_what_was_won_is_promised_no_more(world: CampaignWorld, running: int) -> None:
-    world.set_aside(running, "gold", 2000)
     gold = world.member(tier="gold")
     world.draw(gold)
     world.draw(gold)
     move(world, funding.stock_out, running, prize="big", pieces=1)
-    move(world, funding.defund, running, amount_fen=900)
+    take_out(world, running, 900)
     assert world.left(running)["budget"] == 100
 
 
@@ -120,7 +143,8 @@ def test_after_the_end_the_rest_can_be_taken_out_and_nothing_added(
         move(world, funding.fund, running, amount_fen=1)
     with pytest.raises(WrongState):
         move(world, funding.stock_in, running, prize="big", pieces=1)
-    move(world, funding.defund, running, amount_fen=3000)
+    assert move(world, funding.set_aside, running, "r-2", pool="gold", amount_fen=-2000)
+    assert move(world, funding.defund, running, amount_fen=3000)
     move(world, funding.stock_out, running, prize="big", pieces=3)
     assert set(world.left(running).values()) == {0}
 
@@ -148,3 +172,132 @@ def test_what_is_no_movement_is_refused(
 def test_without_rules_there_is_nothing_to_fund(world: CampaignWorld) -> None:
     with pytest.raises(NothingToChange):
         world.fund(world.create(), 100)
+
+
+# --- money that is to leave a running campaign ------------------------------
+
+MOVES: list[tuple[Any, dict[str, Any], dict[str, int]]] = [
+    (funding.defund, {"amount_fen": 300}, {"budget": 700, "pool_budget:gold": 2000}),
+    (funding.set_aside, {"amount_fen": 300, "pool": "gold"}, {"budget": 700, "pool_budget:gold": 2300}),
+]
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+@pytest.mark.parametrize("moving", MOVES, ids=["out", "aside"])
+def test_what_leaves_a_budget_takes_a_reason_and_somebody_else(
+    world: CampaignWorld, running: int, moving: tuple[Any, dict[str, Any], dict[str, int]], state: str
+) -> None:
+    operation, more, then = moving
+    if state == "stopped":
+        world.do(campaigns.stop, campaign_id=running, reason="wrong picture", actor=OLGA)
+    before = world.left(running)
+    for reason in (None, " "):
+        with pytest.raises(InvalidCampaign, match="say why"):
+            move(world, operation, running, reason=reason, **more)
+    assert not move(world, operation, running, reason="prizes are cheaper now", **more)
+    assert world.left(running) == before, "until somebody else has approved"
+    robot = Actor(ActorKind.PLATFORM, "peter")
+    for same in (OLGA, SYSTEM, robot):
+        with pytest.raises(SecondOperatorNeeded):
+            move(world, funding.approve_outflow, running, by=same)
+    (waiting,) = world.read(queries.outflows, campaign_id=running)
+    assert (waiting.reference, waiting.amount_fen, waiting.proposed_by) == ("r-1", 300, "olga")
+    move(world, funding.approve_outflow, running, by=PETER)
+    assert world.left(running).items() >= then.items()
+    assert world.read(queries.outflows, campaign_id=running) == []
+    with pytest.raises(TransitionRefused):
+        move(world, funding.approve_outflow, running, by=PETER)
+    assert world.left(running).items() >= then.items(), "moved once"
+    last = world.read(queries.history, campaign_id=running)[:2]
+    action = Action.DEFUNDED if operation is funding.defund else Action.BUDGET_MOVED
+    assert [(event.action, event.by, event.reason) for event in last] == [
+        (action, "peter", "prizes are cheaper now"),
+        (Action.PROPOSED, "olga", "prizes are cheaper now"),
+    ]
+    assert last[0].detail["proposed_by"] == "olga"
+
+
+def test_an_outflow_can_be_turned_down(world: CampaignWorld, running: int) -> None:
+    move(world, funding.defund, running, amount_fen=300, reason="why not")
+    move(world, funding.withdraw_outflow, running, by=PETER, reason="shoppers were promised it")
+    with pytest.raises(TransitionRefused):
+        move(world, funding.approve_outflow, running, by=PETER)
+    with pytest.raises(AlreadyPosted):
+        move(world, funding.defund, running, amount_fen=300, reason="once more")
+    with pytest.raises(UnknownOutflow):
+        move(world, funding.approve_outflow, running, "r-2", PETER)
+    assert world.left(running)["budget"] == 1000
+
+
+def test_an_approval_finds_what_is_left_then(world: CampaignWorld, running: int) -> None:
+    """Backed when it was proposed; meanwhile shoppers have won."""
+    move(world, funding.defund, running, amount_fen=900, reason="less is needed")
+    shopper = world.member()
+    while world.draw(shopper).draw.prize != "yuan":
+        pass
+    with pytest.raises(PromiseNotBacked):
+        move(world, funding.approve_outflow, running, by=PETER)
+    assert world.left(running)["budget"] == 900
+
+
+def test_before_the_start_and_after_the_end_nobody_is_asked(world: CampaignWorld, draft: int) -> None:
+    world.fund(draft, 1000)
+    assert move(world, funding.set_aside, draft, pool="gold", amount_fen=400)
+    assert move(world, funding.defund, draft, "r-2", amount_fen=600)
+
+
+# --- what backs a promise ------------------------------
+
+
+def test_a_pool_with_a_budget_of_its_own_must_hold_its_prizes(world: CampaignWorld, draft: int) -> None:
+    """Money elsewhere pays nothing of it: the promise was an empty one."""
+    world.fund(draft, 100_000)
+    world.stock(draft, "big", 2)
+    for aside, short in ((0, "20"), (1999, "0.01")):
+        if aside:
+            world.set_aside(draft, "gold", aside)
+        with pytest.raises(PromiseNotBacked) as refused:
+            world.publish(draft)
+        (fault,) = refused.value.faults
+        assert (fault.path, fault.detail.split()[0].removesuffix(".00")) == ("pools.gold.budget", short)
+    world.set_aside(draft, "gold", 1)
+    assert world.publish(draft).published
+
+
+def test_a_limited_prize_is_backed_with_its_multipliers(world: CampaignWorld) -> None:
+    """Two pieces of 10 yuan that may be tripled, up to two and a half times, take 50 yuan."""
+    campaign = world.create()
+    world.save(
+        campaign,
+        prizes=[money("big", 1000, stock=2), nothing()],
+        pools=[pool("everybody", 0, {"big": 1, "thanks": 1})],
+        multipliers=[multiplier("m", 30_000, "money"), multiplier("p", 30_000, "points")],
+        multiplier_cap_bps=25_000,
+    )
+    world.stock(campaign, "big", 2)
+    world.fund(campaign, 4999)
+    with pytest.raises(PromiseNotBacked):
+        world.publish(campaign)
+    world.fund(campaign, 1)
+    world.publish(campaign)
+    who = world.member()
+    won = [played.draw.amount_fen for played in (world.draw(who) for _ in range(12)) if played.award]
+    assert won == [2500, 2500]
+    assert world.left(campaign)["budget"] == 0
+
+
+def test_a_prize_that_two_budgets_pay_is_backed_by_both(world: CampaignWorld) -> None:
+    campaign = world.create()
+    pools = [
+        pool("gold", 1, {"big": 1}, conditions={"who": {"tiers": ["gold"]}}, own_budget=True),
+        pool("everybody", 0, {"big": 1}),
+    ]
+    world.save(campaign, prizes=[money("big", 1000, stock=2)], pools=pools)
+    world.stock(campaign, "big", 2)
+    world.fund(campaign, 3999)
+    world.set_aside(campaign, "gold", 2000)
+    with pytest.raises(PromiseNotBacked) as refused:
+        world.publish(campaign)
+    assert [fault.path for fault in refused.value.faults] == ["budget"]
+    world.fund(campaign, 1)
+    world.publish(campaign)

@@ -204,10 +204,11 @@ def test_nothing_is_published_that_stock_and_budget_do_not_hold(world: CampaignW
         campaign,
         prizes=[money("big", 1000, stock=3), money("yuan", 100)],
         pools=[pool("everybody", 0, {"big": 1, "yuan": 9})],
+        multipliers=[multiplier("double", 20_000)],
         multiplier_cap_bps=20_000,
     )
     world.stock(campaign, "big", 2)
-    world.fund(campaign, 3199)  # three times 10 yuan and once 2 yuan, less a fen
+    world.fund(campaign, 6199)  # three times 20 yuan and once 2 yuan, less a fen
     with pytest.raises(PromiseNotBacked) as refused:
         world.publish(campaign)
     assert [(fault.path, fault.detail) for fault in refused.value.faults] == [
