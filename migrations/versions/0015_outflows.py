@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_table
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:
