@@ -37,6 +37,7 @@ from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
 from app.payouts.interfaces import TransferGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
+from app.risk.book import RiskBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Container:
     public_ids: PublicIds
     code_book: CodeBook
     campaign_book: CampaignBook
+    risk_book: RiskBook
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     transfers: TransferGateway
@@ -95,6 +97,7 @@ def build_container(
         public_ids=PublicIds(keyring.derive("public-ids")),
         code_book=CodeBook(CodeKeys(settings.code_key), CodeLink(settings.link_prefix)),
         campaign_book=CampaignBook(),
+        risk_book=RiskBook(),
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(WeChatApi(settings.wechat_api_url), TokenProvider(db)),
         transfers=transfers,

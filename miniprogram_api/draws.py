@@ -1,6 +1,7 @@
 """The draw: one transaction from a scan to an award."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Response, current_app, request
@@ -15,6 +16,7 @@ from app.campaigns.errors import (
     NotEligible,
     SoldOut,
     UnknownDraw,
+    VerificationNeeded,
 )
 from app.campaigns.play import Visit, play
 from app.codes.errors import CodeAlreadyDrawn, UnknownScan
@@ -27,6 +29,7 @@ from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
 from app.rewards.errors import PhoneWanted
+from app.risk.watch import Hit, note_hit
 from miniprogram_api import context, present
 from miniprogram_api.positions import PositionRegions
 from miniprogram_api.schemas import DrawAnswer, DrawBody
@@ -50,6 +53,7 @@ draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="
         PhoneWanted,
         DrawCapReached,
         DrawRefused,
+        VerificationNeeded,
         SoldOut,
     ],
     idempotency="needed",
@@ -66,6 +70,9 @@ def create_draw(body: dict[str, Any]) -> Response:
 
     A code is drawn once, by one person, for ever. The person who has drawn it gets the same draw again. A
     campaign may ask for the phone number first: give it, or say that it was declined, with a new key.
+
+    What looks like abuse may have to show a phone number (`verification_needed`), may win an award that is
+    held for a review, or is refused with `reasons`; the odds are the same for everybody.
     """
     container = context.container()
     scan_id = context.decode("sc", body["scan"])
@@ -76,14 +83,32 @@ def create_draw(body: dict[str, Any]) -> Response:
         phone_declined=body["phone_declined"],
     )
 
+    hits: list[Hit] = []
+
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
-        played = play(
-            session, book=container.campaign_book, scan_id=scan_id, principal=caller, now=now, visit=visit
-        )
+        hits.clear()
+        try:
+            played = play(
+                session,
+                book=container.campaign_book,
+                scan_id=scan_id,
+                principal=caller,
+                now=now,
+                visit=visit,
+                risk=container.risk_book,
+            )
+        except (DrawRefused, VerificationNeeded) as refused:
+            hits.extend([refused.hit] if refused.hit is not None else [])
+            raise
         award = None if played.award is None else present.award(played.award)
         return Answer(201, {"draw": present.draw(played.draw), "award": award})
 
-    return respond(context.edge().write(work, operation="create_draw", permanent=True))
+    try:
+        return respond(context.edge().write(work, operation="create_draw", permanent=True))
+    finally:
+        # A refusal has rolled its draw back; what led to it is kept all the same.
+        for hit in hits:
+            container.db.transact(partial(note_hit, hit=hit))
 
 
 def _position_region(location: dict[str, float] | None) -> str | None:

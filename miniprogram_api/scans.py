@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from sqlalchemy.orm import Session
 
 from app.campaigns import queries as campaigns
@@ -54,6 +54,8 @@ def create_scan(body: dict[str, Any]) -> Response:
             principal=caller,
             now=now,
             region_hint=context.address_region(),
+            address=request.remote_addr,
+            risk=container.risk_book,
         )
         return Answer(201, _answer(session, caller, scanned))
 

@@ -1,7 +1,8 @@
 """The draw: a pure function of facts, rules and the chance's random numbers (DRAW-01, DRAW-08, DRAW-09).
 
 The order, exactly:
-1. Refusal: outside the period, participation conditions, caps, a verdict that refuses. Nothing is consumed.
+1. Refusal: outside the period, participation conditions, caps, a verdict that refuses or asks for a step that
+   shows a real person first. Nothing is consumed.
 2. Pool: of all pools whose conditions hold, the one with the highest priority; priorities differ, and one
    pool asks for nothing, so there is exactly one.
 3. Roll: a number below the sum of the pool's published weights picks the prize. Weights are never
@@ -12,7 +13,8 @@ The order, exactly:
    then of the campaign's, that they do allow. A random amount is never shrunk to fit.
 6. When none can be paid: nothing; but a pool that promises a win refuses instead (`sold_out`), and the code
    keeps its chance.
-An abnormal verdict replaces steps 3 and 4 by the published abnormal strategy.
+An abnormal verdict replaces steps 3 and 4 by the published abnormal strategy. A verdict that holds changes
+nothing here: the same odds, and an award that waits for a review.
 """
 
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ class Refusal(StrEnum):
     CAMPAIGN_CAP = "campaign_cap"
     DAY_CAP = "day_cap"
     RISK = "risk"
+    VERIFY = "verify"
     SOLD_OUT = "sold_out"
 
 
@@ -133,7 +136,7 @@ def refusal_of(facts: DrawFacts, rules: Rules) -> Refusal | None:
     refuses = rules.abnormal.strategy is AbnormalStrategy.REFUSE
     if facts.level is Level.REFUSE or (facts.level is Level.ABNORMAL and refuses):
         return Refusal.RISK
-    return None
+    return Refusal.VERIFY if facts.level is Level.VERIFY else None
 
 
 def matching_pool(facts: DrawFacts, rules: Rules) -> Pool:

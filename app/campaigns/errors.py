@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.campaigns.reader import Fault
 from app.kernel.errors import Conflict, Forbidden, Malformed, NotFound, Refused
+from app.risk.watch import Hit
 
 
 def _first(faults: Sequence[Fault]) -> str:
@@ -158,11 +159,24 @@ class DrawCapReached(Refused):
     title = "You have drawn as often as the rules allow"
 
 
-class DrawRefused(Refused):
+class _RefusedByRisk(Refused):
+    """A refusal of a draw that looks like abuse; `hit` is what is to be noted once it has rolled back."""
+
+    hit: Hit | None = None
+
+
+class DrawRefused(_RefusedByRisk):
     """The organiser's published rules against abuse refuse this draw; `reasons` are stable codes."""
 
     code = "draw_refused"
     title = "This draw is refused"
+
+
+class VerificationNeeded(_RefusedByRisk):
+    """The draw waits for a step that shows a real person; `step` names it, `reasons` are stable codes."""
+
+    code = "verification_needed"
+    title = "Please verify your phone number first"
 
 
 class SoldOut(Refused):

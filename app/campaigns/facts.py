@@ -66,6 +66,7 @@ class DrawFacts:
     product_tags, tags: ascending.
     sold_out: keys of limited prizes of which nothing was left.
     budget_left_fen: what the campaign's budget held; pool_budgets_left_fen: by pool, of pools with their own.
+    signals: what risk measured, by name; risk_policy: the id of the risk rules that judged it, 0 for none.
     """
 
     at: datetime
@@ -90,6 +91,8 @@ class DrawFacts:
     sold_out: tuple[str, ...] = ()
     budget_left_fen: int = 0
     pool_budgets_left_fen: Mapping[str, int] = field(default_factory=dict)
+    signals: Mapping[str, int] = field(default_factory=dict)
+    risk_policy: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """Return the facts as they are stored with the draw; what is absent is left out."""
@@ -104,6 +107,8 @@ class DrawFacts:
             "budget_left_fen": self.budget_left_fen,
             "region": {"code": region.code, "source": str(region.source)} if region else None,
             "pool_budgets_left_fen": dict(self.pool_budgets_left_fen) or None,
+            "signals": dict(self.signals) or None,
+            "risk_policy": self.risk_policy or None,
         }
         for name in _WORDS:
             written[name] = getattr(self, name)
@@ -115,12 +120,13 @@ class DrawFacts:
 _WORDS = ("tier", "sku", "line", "category", "spec", "case", "channel", "order", "origin")
 _WORD_LISTS = ("tags", "product_tags", "reasons", "sold_out")
 _REQUIRED = ("at", "nth_draw", "draws_today", "behaviour", "new_customer", "level", "budget_left_fen")
+_OTHERS = ("region", "pool_budgets_left_fen", "signals", "risk_policy")
 _MOST = 1 << 62
 
 
 def read_facts(node: Node) -> DrawFacts:
     """Return stored facts; what cannot be read becomes a fault on the node's list."""
-    got = node.fields(_REQUIRED, (*_WORDS, *_WORD_LISTS, "region", "pool_budgets_left_fen"))
+    got = node.fields(_REQUIRED, (*_WORDS, *_WORD_LISTS, *_OTHERS))
     if not all(name in got for name in _REQUIRED):
         return DrawFacts(at=node.moment() if not got else got.get("at", node).moment())
     words = {name: got[name].word() for name in _WORDS if name in got}
@@ -134,9 +140,9 @@ def read_facts(node: Node) -> DrawFacts:
         level=got["level"].choice(Level),
         budget_left_fen=got["budget_left_fen"].integer(0, _MOST),
         region=_read_region(got["region"]) if "region" in got else None,
-        pool_budgets_left_fen=_read_budgets(got["pool_budgets_left_fen"])
-        if "pool_budgets_left_fen" in got
-        else {},
+        pool_budgets_left_fen=_read_numbers(got.get("pool_budgets_left_fen")),
+        signals=_read_numbers(got.get("signals")),
+        risk_policy=got["risk_policy"].integer(0, _MOST) if "risk_policy" in got else 0,
         **words,  # type: ignore[arg-type]  # names and types are those of the fields
         **lists,  # type: ignore[arg-type]  # likewise
     )
@@ -149,6 +155,8 @@ def _read_region(node: Node) -> Region:
     return Region(got["code"].word(), got["source"].choice(RegionSource))
 
 
-def _read_budgets(node: Node) -> dict[str, int]:
+def _read_numbers(node: Node | None) -> dict[str, int]:
+    if node is None:
+        return {}
     names = list(node.value) if isinstance(node.value, dict) else []
     return {name: child.integer(0, _MOST) for name, child in node.fields(optional=names).items()}

@@ -5,8 +5,8 @@ shared, and the hot accounts last, right before the commit. What is left is read
 decision and guarded after it; when somebody else was faster, `Replay` undoes everything and the draw is
 decided again on fresh facts. The numbers it rolls stay the same: they depend on the chance alone.
 
-Ten statements with the edge's two, whoever draws and whatever they win in money; docs/campaigns.md
-lists them.
+Ten statements with the edge's two, whoever draws and whatever they win in money, and one more where risk is
+switched on; docs/campaigns.md lists them.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from app.campaigns.errors import (
     NoCampaign,
     NotEligible,
     SoldOut,
+    VerificationNeeded,
 )
 from app.campaigns.facts import Behaviour, DrawFacts, choose_region
 from app.campaigns.interfaces import NoTags, PersonTags
@@ -35,6 +36,7 @@ from app.campaigns.queries import DrawView
 from app.campaigns.rules import PhonePolicy
 from app.campaigns.seed import Chance, DrawStream
 from app.campaigns.verify import DrawRecord, make_record
+from app.campaigns.vetting import Vetting, vet
 from app.codes.errors import UnknownScan
 from app.codes.operations import claim
 from app.codes.outcome import CodeFacts, ScanOutcome
@@ -54,10 +56,14 @@ from app.rewards.errors import PhoneWanted
 from app.rewards.models import AwardKind
 from app.rewards.operations import NewAward, grant
 from app.rewards.queries import AwardView
+from app.risk.book import RiskBook
 from app.risk.lists import Level, Verdict
 from app.risk.queries import judge_subjects, subjects_of
+from app.risk.signals import Circumstances
+from app.risk.watch import Hit, note_hit
 
 _MAX_REMARK = 32
+_MAX_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class Visit:
 
     address is the shopper's network address; the regions are adcodes, that of the address and that of a
     position the shopper chose to share. behaviour is how the chance is played. phone_declined: the shopper
-    was asked for a phone number and keeps it.
+    was asked for a phone number and keeps it. rank is WeChat's risk rank of the shopper, None when it was not
+    asked for (rank_asked False) or did not come.
     """
 
     address: str | None = None
@@ -74,6 +81,8 @@ class Visit:
     location_region: str | None = None
     behaviour: Behaviour = Behaviour.SCAN
     phone_declined: bool = False
+    rank: int | None = None
+    rank_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +103,15 @@ def play(
     now: datetime,
     visit: Visit = Visit(),
     tags: PersonTags = NoTags(),  # noqa: B008 - stateless
+    risk: RiskBook | None = None,
 ) -> Played:
     """Draw for a scanned code and grant what was won (DRAW-01 to DRAW-09, DRAW-18).
 
     A code that this person has drawn already gives the same draw again. Args: principal is who asks; `now`
-    counts as the moment of the draw. Raises VirtualPerson, UnknownScan, CodeNotDrawable, CodeAlreadyDrawn,
-    NoCampaign, NotAMember, PolicyOutdated, NotEligible, PhoneWanted, DrawCapReached, DrawRefused, SoldOut;
-    Replay when a race was lost, for `Database.transact`.
+    counts as the moment of the draw; `risk` knows the risk rules in force, None for none. Raises
+    VirtualPerson, UnknownScan, CodeNotDrawable, CodeAlreadyDrawn, NoCampaign, NotAMember, PolicyOutdated,
+    NotEligible, PhoneWanted, DrawCapReached, DrawRefused, VerificationNeeded, SoldOut; Replay when a race was
+    lost, for `Database.transact`.
     """
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
@@ -121,8 +132,8 @@ def play(
     held = offers(session, book=book, shelf=scan.shelf, facts=facts)
     if not held:
         raise NoCampaign("no campaign runs for this product now")
-    person = _person(session, cluster, visit, tags, now=now, code=code, held=held)
     regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)
+    person = _person(session, cluster, visit, tags, now=now, code=code, held=held, regions=regions, risk=risk)
     candidate, version, facts = _choose(held, facts, person, regions)
     _require_phone(session, cluster, visit, version, facts)
     return _draw(
@@ -133,6 +144,7 @@ def play(
         chance=Chance(version.campaign_id, code.batch_id, code.code_index),
         scan_id=scan_id,
         person_id=principal.person_id,
+        vetting=person.vetting,
     )
 
 
@@ -146,7 +158,7 @@ class _Person:
     """Who draws: what one statement told, judged."""
 
     context: DrawContext
-    verdict: Verdict
+    vetting: Vetting
     tags: frozenset[str]
 
 
@@ -159,15 +171,18 @@ def _person(
     now: datetime,
     code: CodeFacts,
     held: Sequence[tuple[Candidate, PublishedVersion]],
+    regions: "_Regions",
+    risk: RiskBook | None,
 ) -> _Person:
     subjects = subjects_of(person_ids=cluster.person_ids, batch_id=code.batch_id, address=visit.address)
     zone = held[0][1].rules.profile.zone
+    day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     context = gather(
         session,
         person_ids=cluster.person_ids,
         hashes=[subject.digest for subject in subjects],
         account_ids=[account.id for _, version in held for account in _guarded(version).values()],
-        day=now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0),
+        day=day,
     )
     if not context.is_member:
         raise NotAMember("join first; only members draw")
@@ -178,7 +193,27 @@ def _person(
     verdict = Verdict(Level.PASS)
     if context.listed:
         verdict = judge_subjects(session, subjects, person_ids=cluster.person_ids, now=now)
-    return _Person(context, verdict, asked & known)
+    about = Circumstances(
+        batch_id=code.batch_id,
+        code_index=code.code_index,
+        address=visit.address,
+        draws_today=sum(counts.today for counts in context.counts.values()),
+        shipped_region=regions.shipped,
+        address_region=regions.address,
+        rank=visit.rank,
+        rank_asked=visit.rank_asked,
+    )
+    vetting = vet(
+        session,
+        risk=risk,
+        versions=[version for _, version in held],
+        about=about,
+        cluster=cluster,
+        listed=verdict,
+        day=day,
+        now=now,
+    )
+    return _Person(context, vetting, asked & known)
 
 
 def _guarded(version: PublishedVersion) -> dict[tuple[Purpose, str], AccountRef]:
@@ -227,6 +262,7 @@ def _seen(facts: DrawFacts, version: PublishedVersion, person: _Person, regions:
     context = person.context
     counts = context.counts.get(version.campaign_id, Counts(0, 0))
     left = {place: context.balances[account.id] for place, account in _guarded(version).items()}
+    verdict = person.vetting.verdict(version.campaign_id)
     return replace(
         facts,
         nth_draw=counts.draws + 1,
@@ -240,8 +276,10 @@ def _seen(facts: DrawFacts, version: PublishedVersion, person: _Person, regions:
             location=regions.location,
             location_counts=version.rules.location_counts,
         ),
-        level=person.verdict.level,
-        reasons=person.verdict.reasons,
+        level=verdict.level,
+        reasons=verdict.reasons,
+        signals={str(name): number for name, number in person.vetting.signals.items()},
+        risk_policy=person.vetting.policy_id(version.campaign_id),
         sold_out=tuple(
             sorted(
                 prize.key
@@ -265,11 +303,14 @@ def _draw(
     chance: Chance,
     scan_id: int,
     person_id: int,
+    vetting: Vetting,
 ) -> Played:
     """Decide, then write: the code's claim, the draw, the award with the hot rows last."""
     outcome = decide(facts, version.rules, DrawStream(version.seed, chance))
+    place = (chance.batch_id, chance.code_index)
+    hit = vetting.hit(version, facts, place=place, scan_id=scan_id, person_id=person_id)
     if outcome.refusal is not None:
-        raise _refused(outcome.refusal, facts)
+        raise _refused(outcome.refusal, facts, hit)
     record = make_record(
         draw_id=new_id(),
         version=version.version,
@@ -289,11 +330,14 @@ def _draw(
         now=facts.at,
     )
     _write(session, record, version, outcome)
+    if hit is not None:
+        note_hit(session, hit=hit)
     award = None
     if outcome.result is Result.AWARDED:
         # Should somebody have taken the last of it since it was read: everything again, on fresh facts.
         with hot_rows_last(session):
-            award = grant(session, award=_award(candidate, version, outcome, record), now=facts.at)
+            held = ", ".join(facts.reasons)[:_MAX_REASON] if facts.level is Level.HOLD else None
+            award = grant(session, award=_award(candidate, version, outcome, record, held), now=facts.at)
     return Played(queries.view_of(record, version.rules), award, fresh=True)
 
 
@@ -304,15 +348,25 @@ _REFUSALS: dict[Refusal, tuple[type[DomainError], str]] = {
     Refusal.CAMPAIGN_CAP: (DrawCapReached, "the rules allow no further draw in this campaign"),
     Refusal.DAY_CAP: (DrawCapReached, "the rules allow no further draw today; come back tomorrow"),
     Refusal.RISK: (DrawRefused, "refused by the rules against abuse; the organiser can be asked why"),
+    Refusal.VERIFY: (
+        VerificationNeeded,
+        "show your phone number, then draw again; the code keeps its chance",
+    ),
     Refusal.SOLD_OUT: (SoldOut, "no prize can be paid now; the code keeps its chance, try again later"),
 }
 
 
-def _refused(refusal: Refusal, facts: DrawFacts) -> DomainError:
+def _refused(refusal: Refusal, facts: DrawFacts, hit: Hit | None) -> DomainError:
     kind, detail = _REFUSALS[refusal]
+    error: DrawRefused | VerificationNeeded
     if kind is DrawRefused:
-        return DrawRefused(detail, reasons=list(facts.reasons))
-    return kind(detail, refusal=str(refusal))
+        error = DrawRefused(detail, reasons=list(facts.reasons))
+    elif kind is VerificationNeeded:
+        error = VerificationNeeded(detail, step="phone", reasons=list(facts.reasons))
+    else:
+        return kind(detail, refusal=str(refusal))
+    error.hit = hit
+    return error
 
 
 # The campaign's row is locked shared by the very statement that writes the draw: a stop waits for draws on
@@ -358,7 +412,13 @@ def _write(session: Session, record: DrawRecord, version: PublishedVersion, outc
         raise Replay
 
 
-def _award(candidate: Candidate, version: PublishedVersion, outcome: Outcome, record: DrawRecord) -> NewAward:
+def _award(
+    candidate: Candidate,
+    version: PublishedVersion,
+    outcome: Outcome,
+    record: DrawRecord,
+    held: str | None,
+) -> NewAward:
     assert outcome.prize is not None
     rules, accounts = version.rules, version.accounts
     prize = rules.prize_by_key[outcome.prize]
@@ -378,6 +438,7 @@ def _award(candidate: Candidate, version: PublishedVersion, outcome: Outcome, re
         points=outcome.points,
         payer_id=candidate.payer_id if money else None,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
+        held_reason=held,
         budget=accounts[budget] if money else None,
         committed=accounts[Purpose.COMMITTED, ""] if money else None,
         stock=accounts[Purpose.STOCK, prize.key] if limited else None,

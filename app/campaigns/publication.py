@@ -274,6 +274,14 @@ def _statements(rules: Rules) -> list[Text]:
     return statements
 
 
+ABUSE_CLAUSE = Text(
+    "对疑似作弊的抽奖,主办方可要求验证手机号、暂缓发放奖品并人工复核,或不予抽奖并告知原因;中奖概率对所有人相同。",
+    "Draws that look like abuse may have to be verified with a phone number, or their prizes are held for a"
+    " review, or they are refused with a reason; the odds are the same for everybody.",
+)
+"""Without it in the published text, no risk rules may be enforced (contract 13.6, 14.1)."""
+
+
 def _abnormal(rules: Rules) -> Text:
     named = _describe_prizes(rules, [rules.abnormal.prize] if rules.abnormal.prize else [])
     result = {
@@ -286,9 +294,9 @@ def _abnormal(rules: Rules) -> Text:
     }[rules.abnormal.strategy]
     return Text(
         f"反作弊:对被列入名单的异常参与者或异常商品码,{result.zh};上述概率与必中承诺不适用于此类情形。"
-        "如有异议,请联系主办方。",
+        f"{ABUSE_CLAUSE.zh}如有异议,请联系主办方。",
         f"Against abuse: for persons or codes on a list of abnormal ones, {result.en}; the odds above and the"
-        " promise of a win do not apply to them. Contact the organiser to object.",
+        f" promise of a win do not apply to them. {ABUSE_CLAUSE.en} Contact the organiser to object.",
     )
 
 

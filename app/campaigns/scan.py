@@ -17,6 +17,11 @@ from app.codes.format import Parsed
 from app.codes.operations import ScanResult, record_scan
 from app.codes.outcome import CodeFacts, ScanOutcome
 from app.identity.queries import Principal
+from app.risk.book import RiskBook
+from app.risk.counting import count_scan
+
+# Who looks at their own result again says nothing; nor does a factory, where nothing is on sale yet.
+_COUNTED = frozenset({ScanOutcome.OK, ScanOutcome.DRAWN_BY_ANOTHER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,13 @@ def scan(
     principal: Principal,
     now: datetime,
     region_hint: str | None = None,
+    address: str | None = None,
+    risk: RiskBook | None = None,
 ) -> Scanned:
     """Record a scan and return what it shows (CODE-08); raise NotACode for what has not the shape of a code.
 
-    `region_hint` is the adcode of the scan, if known.
+    `region_hint` is the adcode of the scan, `address` the network address, if known. Where `risk` is switched
+    on, a scan of a code that is on sale is counted: one statement more, the last one.
     """
     cluster = principal.cluster
     seen: Seen | None = None
@@ -70,4 +78,14 @@ def scan(
     offer = None
     if result.outcome is ScanOutcome.OK:
         offer = on_offer(session, book=campaign_book, code=seen.code, shelf=seen.shelf, now=now)
+    watched = risk is not None and risk.watches(session, brand_id=seen.code.brand_id, now=now)
+    if watched and result.outcome in _COUNTED:
+        count_scan(
+            session,
+            batch_id=seen.code.batch_id,
+            code_index=seen.code.code_index,
+            person_id=principal.person_id,
+            address=address,
+            now=now,
+        )
     return Scanned(result, seen.shelf.product, offer, seen.may_draw)

@@ -35,11 +35,6 @@ class Measure(StrEnum):
 Signals = Mapping[Measure, int]
 """What was measured; a measure that is absent is 0."""
 
-PHONE_MEASURES = frozenset(
-    {Measure.PHONE_DAY, Measure.PHONE_PERSONS, Measure.PHONE_VIRTUAL, Measure.PHONE_FRESH}
-)
-"""What takes a look at the shopper's phones, which is a statement of its own."""
-
 RANK_MEASURES = frozenset({Measure.WECHAT_RANK, Measure.WECHAT_RANK_UNKNOWN})
 """What takes a call to WeChat, before the draw's transaction."""
 
@@ -63,7 +58,7 @@ PHRASES: Mapping[Measure, Phrase] = {
     ),
     Measure.PERSON_HOUR: Phrase("本人一小时内扫码 {} 次", "{} scans by this person within an hour"),
     Measure.PERSON_DAY: Phrase("本人当日抽奖 {} 次", "{} draws by this person today"),
-    Measure.PHONE_DAY: Phrase("同一手机号当日抽奖 {} 次", "{} draws with the same phone today"),
+    Measure.PHONE_DAY: Phrase("同一手机号当日扫码 {} 次", "{} scans with the same phone today"),
     Measure.PHONE_PERSONS: Phrase("同一手机号对应 {} 人", "{} persons with the same phone"),
     Measure.PHONE_VIRTUAL: Phrase("虚拟运营商号段(是=1):{}", "number of a virtual operator (1 = yes): {}"),
     Measure.PHONE_FRESH: Phrase("24 小时内验证过手机号(是=1):{}", "phone shown in 24 hours (1 = yes): {}"),

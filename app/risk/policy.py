@@ -14,7 +14,7 @@ from typing import Any
 from app.kernel.json import Json, canonical
 from app.risk.errors import InvalidPolicy
 from app.risk.lists import Level, Verdict, strictest
-from app.risk.measures import PHONE_MEASURES, PHRASES, RANK_MEASURES, Measure, Phrase, Signals
+from app.risk.measures import PHRASES, RANK_MEASURES, Measure, Phrase, Signals
 
 SCHEMA = 1
 VERDICTS = (Level.VERIFY, Level.HOLD, Level.REFUSE)
@@ -52,11 +52,6 @@ class Policy:
     rules: tuple[Rule, ...]
     mark_after: int | None = None
     mark_days: int = 30
-
-    @cached_property
-    def reads_phones(self) -> bool:
-        """Tell whether a verdict may depend on the shopper's phones."""
-        return any(rule.verdict is Level.VERIFY or PHONE_MEASURES & rule.when.keys() for rule in self.rules)
 
     @cached_property
     def reads_rank(self) -> bool:
@@ -177,7 +172,7 @@ STANDARD = Policy(
         Rule("hasty", {Measure.HASTY_SCANS: 5}, Level.VERIFY),
         Rule("person_hour", {Measure.PERSON_HOUR: 30}, Level.VERIFY),
         Rule("person_day", {Measure.PERSON_DAY: 50}, Level.REFUSE),
-        Rule("phone_day", {Measure.PHONE_DAY: 50}, Level.REFUSE),
+        Rule("phone_day", {Measure.PHONE_DAY: 100}, Level.REFUSE),
         Rule("phone_persons", {Measure.PHONE_PERSONS: 4}, Level.HOLD),
         Rule("phone_virtual", {Measure.PHONE_VIRTUAL: 1, Measure.PERSON_DAY: 5}, Level.HOLD),
         # Thousands share one address behind a carrier's gateway: few persons with many scans are the sign.

@@ -118,11 +118,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A phone that the person has shown: by how many persons, with how many draws today, when at last."""
+    """A phone that the person has shown: by how many persons, with how many scans today, when at last."""
 
     number: str
     persons: int
-    draws_today: int
+    scans_today: int
     shown_at: datetime
 
 
@@ -211,7 +211,7 @@ def _phones(phones: Collection[Phone], now: datetime) -> dict[Measure, int]:
     latest = max(phones, key=lambda phone: phone.shown_at)
     return {
         Measure.PHONE_PERSONS: max(phone.persons for phone in phones),
-        Measure.PHONE_DAY: max(phone.draws_today for phone in phones),
+        Measure.PHONE_DAY: max(phone.scans_today for phone in phones),
         Measure.PHONE_VIRTUAL: int(is_virtual(latest.number)),
         Measure.PHONE_FRESH: int(latest.shown_at > now - _DAY),
     }

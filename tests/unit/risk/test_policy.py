@@ -70,9 +70,7 @@ def test_a_verdict_has_a_reason_and_never_changes_the_odds(signals: dict[Measure
 def test_a_policy_is_read_back_as_it_was_written() -> None:
     assert parse_policy(STANDARD.to_json()) == STANDARD
     assert parse_policy(STANDARD.to_json()).sha256 == STANDARD.sha256
-    assert STANDARD.reads_phones
     assert STANDARD.reads_rank
-    assert not Policy((LEAKED,)).reads_phones
     assert not Policy((LEAKED,)).reads_rank
 
 

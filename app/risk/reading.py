@@ -1,0 +1,140 @@
+"""What a draw's measures are made of, read in one statement whatever else there is.
+
+One UNION of three look-ups by key: the counters of the code's neighbourhood and of the shopper's network (six
+rows at most), the person's latest scans, the phones they have shown. Nothing in it grows with the campaign,
+the batch or the other shoppers.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, LargeBinary, bindparam, func, literal, select
+from sqlalchemy import type_coerce as typed
+from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql import null
+
+from app.codes.models import Scan
+from app.db import secrets
+from app.db.base import BigInt, UtcDateTime
+from app.db.prepared import Prepared
+from app.identity.models import Identifier, Person, Sighting
+from app.identity.values import IdentifierKind
+from app.risk.models import RiskCounter
+from app.risk.signals import (
+    RECENT_SCANS,
+    Circumstances,
+    Count,
+    Phone,
+    Seen,
+    address_subject,
+    buckets_read,
+    range_subject,
+)
+
+_COUNTS, _SCANS, _PHONES = range(3)
+_PERSONS: Any = bindparam("persons", expanding=True)
+_SEALED = "identifiers.value"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The raw material of a draw's measures."""
+
+    counts: tuple[Count, ...]
+    scans: tuple[Seen, ...]
+    phones: tuple[Phone, ...]
+
+
+def _part(number: int, **columns: Any) -> list[Any]:
+    kinds: dict[str, Any] = {
+        "number1": BigInt,
+        "number2": BigInt,
+        "number3": BigInt,
+        "moment": UtcDateTime,
+        "content": LargeBinary,
+    }
+    found = [typed(columns.get(name, null()), kind).label(name) for name, kind in kinds.items()]
+    return [literal(number, Integer, literal_execute=True).label("part"), *found]
+
+
+def _statement() -> Any:
+    latest = (
+        select(Scan.batch_id, Scan.code_index, Scan.at)
+        .where(Scan.person_id.in_(_PERSONS), Scan.batch_id.is_not(None))
+        .order_by(Scan.id.desc())
+        .limit(RECENT_SCANS)
+        .subquery()
+    )
+    other, others_scan = aliased(Sighting), aliased(Scan)
+    sharers = (
+        select(func.count(Person.one_id.distinct()))
+        .join_from(other, Person, Person.id == other.person_id)
+        .where(other.identifier_id == Identifier.id)
+        .scalar_subquery()
+    )
+    scanned = (
+        select(func.count())
+        .select_from(other)
+        .join(others_scan, others_scan.person_id == other.person_id)
+        .where(other.identifier_id == Identifier.id, others_scan.at >= bindparam("day"))
+        .scalar_subquery()
+    )
+    counts = _part(
+        _COUNTS,
+        number1=RiskCounter.bucket,
+        number2=RiskCounter.events,
+        number3=RiskCounter.persons,
+        content=RiskCounter.subject,
+    )
+    phones = _part(
+        _PHONES, number1=sharers, number2=scanned, moment=Sighting.last_seen_at, content=Identifier.value
+    )
+    return (
+        select(*counts)
+        .where(
+            RiskCounter.bucket.in_(bindparam("buckets", expanding=True)),
+            RiskCounter.subject.in_(bindparam("subjects", expanding=True)),
+        )
+        .union_all(
+            select(
+                *_part(_SCANS, number1=latest.c.batch_id, number2=latest.c.code_index, moment=latest.c.at)
+            ),
+            select(*phones)
+            .join_from(Sighting, Identifier, Identifier.id == Sighting.identifier_id)
+            .where(Sighting.person_id.in_(_PERSONS), Identifier.kind == IdentifierKind.PHONE),
+        )
+    )
+
+
+_READ = Prepared(_statement())
+
+
+def read_signals(
+    session: Session,
+    *,
+    about: Circumstances,
+    person_ids: Collection[int],
+    day: datetime,
+    now: datetime,
+) -> Readings:
+    """Return what is known about a draw at `now` in one statement; `day` is when the market's day began."""
+    network = address_subject(about.address)
+    here = range_subject(about.batch_id, about.code_index)
+    parameters = {
+        "persons": list(person_ids),
+        "buckets": buckets_read(now),
+        "subjects": [here] if network is None else [here, network],
+        "day": day,
+    }
+    counts, scans, phones = [], [], []
+    for row in _READ.all(session, parameters):
+        if row.part == _COUNTS:
+            counts.append(Count(row.number1, row.content, row.number2, row.number3))
+        elif row.part == _SCANS:
+            scans.append(Seen(row.number1, row.number2, row.moment))
+        else:
+            number = secrets.ring().open(_SEALED, row.content).decode()
+            phones.append(Phone(number, row.number1, row.number2, row.moment))
+    return Readings(tuple(counts), tuple(scans), tuple(phones))
