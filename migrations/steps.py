@@ -21,6 +21,38 @@ def add_column(table: str, column: sa.Column[Any]) -> None:
         op.add_column(table, column)
 
 
+def add_choice(table: str, column: str, name: str, choices: tuple[str, ...]) -> None:
+    """Add a column that holds one of `choices`, the first unless told, with CHECK `name`."""
+    clause = f"{column} IN ({', '.join(repr(choice) for choice in choices)})"
+    declared = f"ALTER TABLE {table} ADD COLUMN {column} VARCHAR(24) DEFAULT '{choices[0]}' NOT NULL"
+    inspector = sa.inspect(op.get_bind())
+    present = column in {known["name"] for known in inspector.get_columns(table)}
+    if op.get_bind().dialect.name == "sqlite":
+        if not present:
+            op.execute(f"{declared} CONSTRAINT {name} CHECK ({clause})")
+        return
+    if not present:
+        op.execute(declared)
+    set_check(table, name, clause)
+
+
+def set_check(table: str, name: str, clause: str) -> None:
+    """Make CHECK `name` of a table say `clause`, whatever it said before.
+
+    SQLite cannot change a CHECK: the table is copied, so nothing may refer to it there.
+    """
+    present = {check["name"] for check in sa.inspect(op.get_bind()).get_check_constraints(table)}
+    if op.get_bind().dialect.name == "sqlite":
+        with op.batch_alter_table(table, recreate="always") as batch:
+            if name in present:
+                batch.drop_constraint(op.f(name), type_="check")
+            batch.create_check_constraint(op.f(name), clause)
+        return
+    if name in present:
+        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({clause})")
+
+
 def create_index(name: str, table: str, columns: list[str]) -> None:
     """Create an index unless it is there."""
     present = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}

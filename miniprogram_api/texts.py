@@ -41,6 +41,10 @@ OUTCOMES = {
         "该码已被他人使用；若您刚刚开启，请联系客服。",
         "Somebody else has used this code. If you have just opened the pack, ask our service.",
     ),
+    ScanOutcome.PACKAGE: Text(
+        "这是箱码，请扫描单件产品上的二维码参与活动。",
+        "This is the code of a case. Scan the code on a single product to take part.",
+    ),
 }
 """What the mini-program shows for each outcome of a scan."""
 

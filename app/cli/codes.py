@@ -12,7 +12,7 @@ from app.catalogue.queries import products
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.codes import operations, queries
-from app.codes.outcome import Placement
+from app.codes.outcome import CodeLevel, Placement
 from app.codes.packs import Pack, write_csv
 from app.codes.sheets import PictureKind, SheetLayout, write_pictures
 
@@ -46,10 +46,19 @@ def batches() -> None:
 @click.argument("sku")
 @click.option("--lot", required=True, help="Production lot.")
 @click.option("--size", required=True, type=click.IntRange(1), help="How many codes.")
+@click.option(
+    "--level",
+    default=CodeLevel.ITEM.value,
+    show_default=True,
+    type=click.Choice([level.value for level in CodeLevel]),
+    help="What the codes are printed on.",
+)
 @click.option("--under-cap/--outside", default=False, help="Where the code is printed.")
 @click.option("--needs-shipping/--no-shipping", default=None, help="Whether a code works only once shipped.")
 @pass_cli
-def create(cli: Cli, /, *, brand: str, sku: str, lot: str, size: int, **switches: bool | None) -> None:
+def create(
+    cli: Cli, /, *, brand: str, sku: str, lot: str, size: int, level: str, **switches: bool | None
+) -> None:
     """Create a batch of codes for product SKU of BRAND. Nothing works before `activate`."""
     now, actor = cli.container.clock.now(), cli.actor
     placement = Placement.UNDER_CAP if switches["under_cap"] else Placement.OUTSIDE
@@ -67,6 +76,7 @@ def create(cli: Cli, /, *, brand: str, sku: str, lot: str, size: int, **switches
             size=size,
             placement=placement,
             needs_shipping=switches["needs_shipping"],
+            level=CodeLevel(level),
             actor=actor,
             now=now,
         )
@@ -84,6 +94,7 @@ def list_batches(cli: Cli, /, *, as_json: bool) -> None:
             "batch": batch.id,
             "lot": batch.lot,
             "size": batch.size,
+            "level": batch.level.value,
             "placement": batch.placement.value,
             "needs_shipping": batch.needs_shipping,
         }
@@ -110,7 +121,9 @@ def activate(cli: Cli, /, *, batch: int, first: int, last: int | None) -> None:
 @batches.command()
 @click.argument("batch", type=int)
 @click.option("--region", help="Six-digit region code of the destination, such as 310000.")
-@click.option("--attribute", "attributes", multiple=True, help="case=…, channel=…, order=… or origin=….")
+@click.option(
+    "--attribute", "attributes", multiple=True, help="case=…, channel=…, order=…, origin=… or dealer=…."
+)
 @_range
 @pass_cli
 def ship(

@@ -14,7 +14,8 @@ from app.cli.outbox import outbox
 from app.cli.payers import payers
 from app.cli.payouts import payouts
 from app.cli.persons import persons
-from app.cli.places import apps, brands, products
+from app.cli.places import apps, brands, dealers, products, stores
+from app.cli.trace import trace
 
 
 @click.group(
@@ -35,6 +36,7 @@ _GROUPS = (
     brands,
     campaigns,
     db,
+    dealers,
     doctor,
     draws,
     keys,
@@ -47,6 +49,8 @@ _GROUPS = (
     placements,
     policies,
     products,
+    stores,
+    trace,
 )
 
 for group in _GROUPS:

@@ -1,4 +1,4 @@
-"""`saoma brands`, `apps`, `products`: what campaigns and codes stand on."""
+"""`saoma brands`, `apps`, `products`, `dealers`, `stores`: what campaigns and codes stand on."""
 
 import os
 
@@ -137,6 +137,83 @@ def list_products(cli: Cli, /, *, brand: str, as_json: bool) -> None:
         ]
 
     show(cli.read(work), as_json=as_json)
+
+
+@click.group()
+def dealers() -> None:
+    """Add and list dealers with the regions that they sell in.
+
+    \b
+    Examples:
+      saoma dealers save D-17 --name 华东商贸 --region 310000 --region 320500
+      saoma dealers list
+    """
+
+
+@dealers.command("save")
+@click.argument("code")
+@click.option("--name", required=True, help="Name of the company.")
+@click.option("--region", "regions", multiple=True, required=True, help="Six-digit region; may be repeated.")
+@pass_cli
+def save_dealer(cli: Cli, /, *, code: str, name: str, regions: tuple[str, ...]) -> None:
+    """Add the dealer CODE, or change its name and regions."""
+    now = cli.container.clock.now()
+    cli.write(
+        lambda session: organisation.save_dealer(session, code=code, name=name, regions=regions, now=now)
+    )
+    click.echo(f"dealer {code} saved")
+
+
+@dealers.command("list")
+@json_option
+@pass_cli
+def list_dealers(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the dealers."""
+    rows = [
+        {"code": dealer.code, "name": dealer.name, "regions": " ".join(dealer.regions)}
+        for dealer in cli.read(organisation_queries.dealers)
+    ]
+    show(rows, as_json=as_json)
+
+
+@click.group()
+def stores() -> None:
+    """Add and list stores.
+
+    \b
+    Examples:
+      saoma stores save S-4 --name 南京路店 --dealer D-17 --region 310101
+      saoma stores list
+    """
+
+
+@stores.command("save")
+@click.argument("code")
+@click.option("--name", required=True, help="Name of the store.")
+@click.option("--dealer", required=True, help="Code of the dealer that supplies it.")
+@click.option("--region", required=True, help="Six-digit region.")
+@pass_cli
+def save_store(cli: Cli, /, *, code: str, name: str, dealer: str, region: str) -> None:
+    """Add the store CODE, or change its name and region."""
+    now = cli.container.clock.now()
+    cli.write(
+        lambda session: organisation.save_store(
+            session, code=code, name=name, dealer_code=dealer, region=region, now=now
+        )
+    )
+    click.echo(f"store {code} saved")
+
+
+@stores.command("list")
+@json_option
+@pass_cli
+def list_stores(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the stores."""
+    rows = [
+        {"code": store.code, "name": store.name, "dealer": store.dealer_code, "region": store.region}
+        for store in cli.read(organisation_queries.stores)
+    ]
+    show(rows, as_json=as_json)
 
 
 def brand_id(session: Session, slug: str | None) -> int | None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped
 
 from app.catalogue import models as _  # noqa: F401 - a foreign key needs its table
 from app.codes.format import MAX_BATCH_ID, MAX_BATCH_SIZE
-from app.codes.outcome import Placement, ScanOutcome
+from app.codes.outcome import CodeLevel, Placement, ScanOutcome
 from app.db.base import (
     Base,
     DataClass,
@@ -60,6 +60,7 @@ class CodeBatch(Base):
     __tablename__ = "code_batches"
     __table_args__ = (
         enum_check("placement", Placement),
+        enum_check("level", CodeLevel),
         CheckConstraint(f"id >= 1 AND id <= {MAX_BATCH_ID}", name="id"),
         CheckConstraint(f"size >= 1 AND size <= {MAX_BATCH_SIZE}", name="size"),
         Index(None, "brand_id", "id"),
@@ -71,6 +72,7 @@ class CodeBatch(Base):
     lot: Mapped[str] = text_column(64, exact=True)
     size: Mapped[int] = small_int(doc="number of codes; indexes run from 0 to size - 1")
     key: Mapped[str] = encrypted(KEY_CONTEXT, data_class=DataClass.SECRET)
+    level: Mapped[CodeLevel] = enum_column(CodeLevel, server_default=CodeLevel.ITEM.value)
     placement: Mapped[Placement] = enum_column(Placement)
     needs_shipping: Mapped[bool] = flag(doc="whether a code must be shipped before it can be drawn")
     created_at: Mapped[datetime] = moment()
@@ -90,7 +92,9 @@ class CodeRange(Base):
     first_index: Mapped[int] = small_int(primary_key=True)
     last_index: Mapped[int] = small_int(doc="the last index that belongs to it")
     region: Mapped[str | None] = text_column(6, exact=True, nullable=True, doc="adcode, of a shipment")
-    attributes: Mapped[dict[str, str] | None] = json_column(nullable=True, doc="case, channel, order, origin")
+    attributes: Mapped[dict[str, str] | None] = json_column(
+        nullable=True, doc="case, channel, order, origin, dealer"
+    )
 
 
 class CodeRangeEvent(Base):

@@ -29,7 +29,7 @@ from app.codes.models import (
     RangeEventKind,
     Scan,
 )
-from app.codes.outcome import UNCOUNTED, CodeFacts, Placement, ScanOutcome, decide
+from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide
 from app.codes.permutation import KEY_BYTES
 from app.codes.queries import facts_of
 from app.db.once import insert_once
@@ -39,7 +39,7 @@ from app.kernel.actor import Actor
 from app.kernel.ids import new_id
 from app.organisation.regions import is_adcode
 
-SHIPMENT_ATTRIBUTES = ("case", "channel", "order", "origin")
+SHIPMENT_ATTRIBUTES = ("case", "channel", "order", "origin", "dealer")
 _MAX_ATTRIBUTE = 64
 _MAX_REASON = 200
 
@@ -54,10 +54,12 @@ def create_batch(
     actor: Actor,
     now: datetime,
     needs_shipping: bool | None = None,
+    level: CodeLevel = CodeLevel.ITEM,
 ) -> int:
     """Make a batch of `size` codes for a lot of a product and return its number (CODE-01).
 
-    No code works before it is activated. `needs_shipping` None means: yes for codes printed outside, which
+    No code works before it is activated. `level` says what the codes are printed on: cases and pallets have
+    batches of their own (CODE-03). `needs_shipping` None means: yes for codes printed outside, which
     anybody in the warehouse can photograph, no for codes under the cap. Raise InvalidBatch,
     UnknownProduct, or NoBatchLeft after sixteen million batches.
     """
@@ -71,6 +73,7 @@ def create_batch(
         "lot": lot,
         "size": size,
         "key": secrets.token_hex(KEY_BYTES),
+        "level": level,
         "placement": placement,
         "needs_shipping": placement is Placement.OUTSIDE if needs_shipping is None else needs_shipping,
         "created_at": now,
@@ -145,15 +148,15 @@ def ship(
     """Note that a range of codes was shipped, where to, and what is known of it; the latest shipment counts.
 
     `region` is a six-digit adcode (DRAW-03: WHERE works without GPS); `attributes` may name case, channel,
-    order and origin. Raise InvalidRange or UnknownBatch.
+    order, origin and dealer. Raise InvalidRange or UnknownBatch.
     """
     if region is not None and not is_adcode(region):
         raise InvalidRange("a region is a six-digit code such as 310000")
     known = dict(attributes or {})
     if set(known) - set(SHIPMENT_ATTRIBUTES):
-        raise InvalidRange("a shipment may name case, channel, order and origin, and nothing else")
+        raise InvalidRange("a shipment may name case, channel, order, origin and dealer, and nothing else")
     if any(not value or len(value) > _MAX_ATTRIBUTE for value in known.values()):
-        raise InvalidRange(f"case, channel, order and origin have 1 to {_MAX_ATTRIBUTE} characters")
+        raise InvalidRange(f"case, channel, order, origin and dealer have 1 to {_MAX_ATTRIBUTE} characters")
     marked = _Range(batch_id, first_index, last_index)
     _mark(session, marked, RangeEventKind.SHIPPED, _Content(region, known or None), actor=actor, now=now)
 
@@ -208,6 +211,19 @@ def _mark(
         session.execute(insert(CodeRange).values(**where, **said))
     event = {"id": new_id(), "batch_id": asked.batch_id, "kind": kind, **said}
     session.execute(insert(CodeRangeEvent).values(**event, reason=reason, at=now, actor=actor.label))
+
+
+def lock_batches(session: Session, *, batch_ids: Collection[int]) -> dict[int, CodeLevel]:
+    """Be the only writer of what hangs from these batches, and return their levels; raise UnknownBatch.
+
+    They are locked in the order of their numbers.
+    """
+    levels = {}
+    for batch_id in sorted(set(batch_ids)):
+        _lock_batch(session, batch_id)
+        level = select(CodeBatch.level).where(CodeBatch.id == batch_id)
+        levels[batch_id] = session.execute(level).scalar_one()
+    return levels
 
 
 def _lock_batch(session: Session, batch_id: int) -> int:

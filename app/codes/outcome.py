@@ -17,6 +17,14 @@ class Placement(StrEnum):
     UNDER_CAP = "under_cap"
 
 
+class CodeLevel(StrEnum):
+    """What a code of a batch is printed on (CODE-03)."""
+
+    ITEM = "item"
+    CASE = "case"
+    PALLET = "pallet"
+
+
 class ScanOutcome(StrEnum):
     """What a scan comes to."""
 
@@ -28,11 +36,18 @@ class ScanOutcome(StrEnum):
     NOT_SHIPPED = "not_shipped"
     DRAWN_BY_ME = "drawn_by_me"
     DRAWN_BY_ANOTHER = "drawn_by_another"
+    PACKAGE = "package"
 
 
 # A scan in the factory or the warehouse: it says nothing about who had the product before the shopper.
 UNCOUNTED = frozenset(
-    {ScanOutcome.UNKNOWN, ScanOutcome.ALTERED, ScanOutcome.INACTIVE, ScanOutcome.NOT_SHIPPED}
+    {
+        ScanOutcome.UNKNOWN,
+        ScanOutcome.ALTERED,
+        ScanOutcome.INACTIVE,
+        ScanOutcome.NOT_SHIPPED,
+        ScanOutcome.PACKAGE,
+    }
 )
 
 
@@ -40,7 +55,7 @@ UNCOUNTED = frozenset(
 class CodeFacts:
     """What is known of one genuine code.
 
-    `region` (adcode) and `attributes` (case, channel, order, origin) are those of its shipment.
+    `region` (adcode) and `attributes` (case, channel, order, origin, dealer) are those of its shipment.
     `counted_scans` and the two fields after it tell of the scans since it could be sold.
     """
 
@@ -49,6 +64,7 @@ class CodeFacts:
     brand_id: int
     product_id: int
     lot: str
+    level: CodeLevel
     placement: Placement
     needs_shipping: bool
     activated: bool
@@ -75,6 +91,8 @@ def decide(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:
         return ScanOutcome.INACTIVE
     if facts.frozen:
         return ScanOutcome.FROZEN
+    if facts.level is not CodeLevel.ITEM:
+        return ScanOutcome.PACKAGE  # what a case holds is not the shopper's who scans it
     if facts.drawn_by is not None:
         return ScanOutcome.DRAWN_BY_ANOTHER
     if facts.needs_shipping and not facts.shipped:

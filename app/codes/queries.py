@@ -4,7 +4,7 @@ Each part of it is one look-up by key: the batch, the last range of each aspect 
 index, the claim, and the latest scan, which carries the count of all (app.codes.models.Scan).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.catalogue.models import Product
 from app.codes.book import CodeBook
-from app.codes.errors import CodeAltered, InvalidRange, UnknownBatch, UnknownScan
+from app.codes.errors import CodeAltered, InvalidRange, NotACode, UnknownBatch, UnknownScan
 from app.codes.format import Parsed
 from app.codes.models import (
     CodeBatch,
@@ -25,7 +25,7 @@ from app.codes.models import (
     RangeEventKind,
     Scan,
 )
-from app.codes.outcome import CodeFacts, Placement, ScanOutcome
+from app.codes.outcome import CodeFacts, CodeLevel, Placement, ScanOutcome
 from app.codes.packs import Pack
 from app.db.prepared import Prepared
 from app.organisation.models import Brand
@@ -40,6 +40,7 @@ class BatchView:
     product_id: int
     lot: str
     size: int
+    level: CodeLevel
     placement: Placement
     needs_shipping: bool
     created_at: datetime
@@ -82,6 +83,7 @@ _BATCH_VIEW = select(
     CodeBatch.product_id,
     CodeBatch.lot,
     CodeBatch.size,
+    CodeBatch.level,
     CodeBatch.placement,
     CodeBatch.needs_shipping,
     CodeBatch.created_at,
@@ -118,6 +120,7 @@ class FactsSource:
             CodeBatch.brand_id.label("code_brand_id"),
             CodeBatch.product_id,
             CodeBatch.lot,
+            CodeBatch.level,
             CodeBatch.placement,
             CodeBatch.needs_shipping,
             # Sealed as it is stored: opened at most once a process (app.codes.book).
@@ -227,6 +230,7 @@ def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
         brand_id=row.code_brand_id,
         product_id=row.product_id,
         lot=row.lot,
+        level=row.level,
         placement=row.placement,
         needs_shipping=row.needs_shipping,
         activated=within(row.activated_to),
@@ -240,6 +244,30 @@ def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
         first_scanned_at=row.first_at,
         first_scanned_by=row.first_person_id,
     )
+
+
+def locate(session: Session, *, book: CodeBook, texts: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Return batch and index of those of `texts` that are genuine codes. One statement, however many.
+
+    For files of scanned labels. It tells nothing else of a code and records nothing.
+    """
+    parsed: dict[str, Parsed] = {}
+    for text in texts:
+        try:
+            parsed[text] = book.read(text)
+        except (CodeAltered, NotACode):
+            continue
+    wanted = sorted({found.batch_id for found in parsed.values()})
+    keys = select(CodeBatch.id, CodeBatch.size, type_coerce(CodeBatch.key, LargeBinary).label("sealed_key"))
+    batches = {row.id: row for row in session.connection().execute(keys.where(CodeBatch.id.in_(wanted)))}
+    located = {}
+    for text, found in parsed.items():
+        row = batches.get(found.batch_id)
+        if row is None or found.code_index >= row.size:
+            continue
+        if book.batch_key(row.sealed_key).verifies(found):
+            located[text] = (found.batch_id, found.code_index)
+    return located
 
 
 def check(session: Session, *, book: CodeBook, text: str) -> CodeFacts | None:
@@ -273,7 +301,7 @@ def batch(session: Session, *, batch_id: int) -> BatchView:
     row = session.connection().execute(_BATCH_BY_ID, {"batch": batch_id}).first()
     if row is None:
         raise UnknownBatch("there is no batch with this number; `saoma batches list` shows them")
-    return BatchView(*row)
+    return BatchView(**row._asdict())
 
 
 def batches(
@@ -285,7 +313,7 @@ def batches(
         wanted = wanted.where(CodeBatch.brand_id == brand_id)
     if before is not None:
         wanted = wanted.where(CodeBatch.id < before)
-    return [BatchView(*row) for row in session.connection().execute(wanted)]
+    return [BatchView(**row._asdict()) for row in session.connection().execute(wanted)]
 
 
 def range_totals(session: Session, *, batch_id: int) -> dict[RangeAspect, int]:

@@ -15,6 +15,31 @@ class UnknownApp(NotFound):
     code = "unknown_app"
 
 
+class UnknownDealer(NotFound):
+    """There is no such dealer."""
+
+    code = "unknown_dealer"
+
+
+class UnknownStore(NotFound):
+    """There is no such store."""
+
+    code = "unknown_store"
+
+
+class InvalidPlace(Malformed):
+    """A dealer or a store cannot be made from this."""
+
+    code = "invalid_place"
+
+
+class StoreTaken(Conflict):
+    """The store's code belongs to a store of another dealer."""
+
+    code = "store_taken"
+    title = "This store belongs to another dealer"
+
+
 class BrandExists(Conflict):
     """Another brand has this slug."""
 

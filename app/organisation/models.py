@@ -1,4 +1,4 @@
-"""The tables of brands and apps.
+"""The tables of brands, apps, dealers and stores.
 
 One installation is one enterprise and one identity space with several brands (architecture section 4). An
 app may serve one brand or, with `brand_id` empty, all of them.
@@ -36,6 +36,36 @@ class Brand(Base):
     slug: Mapped[str] = text_column(32, exact=True, unique=True)
     name_zh: Mapped[str] = text_column(64, data_class=DataClass.PUBLIC)
     name_en: Mapped[str] = text_column(64, data_class=DataClass.PUBLIC)
+    created_at: Mapped[datetime] = moment()
+
+
+class Dealer(Base):
+    """A company that the enterprise ships to; `code` is its number in the enterprise's other systems."""
+
+    __tablename__ = "dealers"
+    id: Mapped[int] = id_column()
+    code: Mapped[str] = text_column(32, exact=True, unique=True)
+    name: Mapped[str] = text_column(64)
+    created_at: Mapped[datetime] = moment()
+
+
+class DealerRegion(Base):
+    """A region that a dealer sells in (CODE-06)."""
+
+    __tablename__ = "dealer_regions"
+    dealer_id: Mapped[int] = ref("dealers.id", primary_key=True)
+    region: Mapped[str] = text_column(6, exact=True, primary_key=True, doc="adcode")
+
+
+class Store(Base):
+    """A shop that a dealer supplies."""
+
+    __tablename__ = "stores"
+    id: Mapped[int] = id_column()
+    dealer_id: Mapped[int] = ref("dealers.id", index=True)
+    code: Mapped[str] = text_column(32, exact=True, unique=True)
+    name: Mapped[str] = text_column(64)
+    region: Mapped[str] = text_column(6, exact=True, doc="adcode")
     created_at: Mapped[datetime] = moment()
 
 

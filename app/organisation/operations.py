@@ -1,17 +1,28 @@
-"""Setting up brands and apps."""
+"""Setting up brands, apps, dealers and stores."""
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from app.db.once import insert_once
 from app.kernel.ids import new_id
-from app.organisation.errors import AppTaken, BrandExists, InvalidSlug
-from app.organisation.models import App, AppKind, Brand
+from app.organisation.errors import (
+    AppTaken,
+    BrandExists,
+    InvalidPlace,
+    InvalidSlug,
+    StoreTaken,
+    UnknownDealer,
+)
+from app.organisation.models import App, AppKind, Brand, Dealer, DealerRegion, Store
+from app.organisation.regions import is_adcode
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_PLACE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_MAX_NAME = 64
 DEFAULT_OPEN_PLATFORM = "main"
 
 
@@ -59,3 +70,51 @@ def register_app(
     known.secret = secret
     session.flush()
     return known.id
+
+
+def save_dealer(session: Session, *, code: str, name: str, regions: Collection[str], now: datetime) -> int:
+    """Make the dealer with `code`, or give it this name and these regions; return its id (CODE-06).
+
+    `regions` are the adcodes that it may sell in. Raise InvalidPlace.
+    """
+    _require_place(code, name, regions)
+    row = {"id": new_id(), "code": code, "name": name, "created_at": now}
+    insert_once(session, insert(Dealer), row)
+    dealer = session.scalars(select(Dealer).where(Dealer.code == code).with_for_update()).one()
+    dealer.name = name
+    session.flush()
+    session.execute(delete(DealerRegion).where(DealerRegion.dealer_id == dealer.id))
+    session.execute(
+        insert(DealerRegion), [{"dealer_id": dealer.id, "region": region} for region in sorted(set(regions))]
+    )
+    return dealer.id
+
+
+def save_store(
+    session: Session, *, code: str, name: str, dealer_code: str, region: str, now: datetime
+) -> int:
+    """Make the store with `code` for a dealer, or give it this name and region; return its id.
+
+    Raise InvalidPlace, UnknownDealer, or StoreTaken when it is another dealer's.
+    """
+    _require_place(code, name, [region])
+    dealer_id = session.execute(select(Dealer.id).where(Dealer.code == dealer_code)).scalar()
+    if dealer_id is None:
+        raise UnknownDealer("there is no dealer with this code; `saoma dealers list` shows them")
+    row = {"id": new_id(), "code": code, "name": name, "region": region, "created_at": now}
+    insert_once(session, insert(Store), row | {"dealer_id": dealer_id})
+    store = session.scalars(select(Store).where(Store.code == code).with_for_update()).one()
+    if store.dealer_id != dealer_id:
+        raise StoreTaken("this store belongs to another dealer")
+    store.name, store.region = name, region
+    session.flush()
+    return store.id
+
+
+def _require_place(code: str, name: str, regions: Collection[str]) -> None:
+    if not _PLACE_CODE.fullmatch(code):
+        raise InvalidPlace("a code has 1 to 32 letters, digits, dots, hyphens and underscores")
+    if not 1 <= len(name) <= _MAX_NAME:
+        raise InvalidPlace(f"a name has 1 to {_MAX_NAME} characters")
+    if not regions or not all(map(is_adcode, regions)):
+        raise InvalidPlace("a region is a six-digit code such as 310000, and there is at least one")

@@ -1,4 +1,4 @@
-"""Reading brands and apps."""
+"""Reading brands, apps, dealers and stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from app.organisation.errors import UnknownApp, UnknownBrand
-from app.organisation.models import App, Brand
+from app.organisation.errors import UnknownApp, UnknownBrand, UnknownDealer, UnknownStore
+from app.organisation.models import App, Brand, Dealer, DealerRegion, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,64 @@ def open_platform(session: Session, *, app_id: int) -> str:
     if found is None:
         raise UnknownApp("there is no such app")
     return str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class DealerView:
+    """A dealer with the adcodes that it sells in, ascending."""
+
+    id: int
+    code: str
+    name: str
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """A store with the code of its dealer; `region` is an adcode."""
+
+    id: int
+    code: str
+    name: str
+    region: str
+    dealer_id: int
+    dealer_code: str
+
+
+_STORE = select(Store.id, Store.code, Store.name, Store.region, Store.dealer_id, Dealer.code).join(
+    Dealer, Dealer.id == Store.dealer_id
+)
+
+
+def dealers(session: Session) -> Sequence[DealerView]:
+    """Return all dealers by code."""
+    connection = session.connection()
+    regions: dict[int, list[str]] = {}
+    listed = select(DealerRegion.dealer_id, DealerRegion.region).order_by(DealerRegion.region)
+    for dealer_id, region in connection.execute(listed):
+        regions.setdefault(dealer_id, []).append(region)
+    found = connection.execute(select(Dealer.id, Dealer.code, Dealer.name).order_by(Dealer.code))
+    return [DealerView(*row, tuple(regions.get(row.id, ()))) for row in found]
+
+
+def dealer_by_code(session: Session, *, code: str) -> DealerView:
+    """Return a dealer by code; raise UnknownDealer."""
+    connection = session.connection()
+    row = connection.execute(select(Dealer.id, Dealer.code, Dealer.name).where(Dealer.code == code)).first()
+    if row is None:
+        raise UnknownDealer("there is no dealer with this code; `saoma dealers list` shows them")
+    regions = select(DealerRegion.region).where(DealerRegion.dealer_id == row.id)
+    return DealerView(*row, tuple(connection.execute(regions.order_by(DealerRegion.region)).scalars()))
+
+
+def stores(session: Session) -> Sequence[StoreView]:
+    """Return all stores by code."""
+    return [StoreView(*row) for row in session.connection().execute(_STORE.order_by(Store.code))]
+
+
+def store_by_code(session: Session, *, code: str) -> StoreView:
+    """Return a store by code; raise UnknownStore."""
+    row = session.connection().execute(_STORE.where(Store.code == code)).first()
+    if row is None:
+        raise UnknownStore("there is no store with this code; `saoma stores list` shows them")
+    return StoreView(*row)

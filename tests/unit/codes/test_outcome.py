@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.codes.outcome import UNCOUNTED, CodeFacts, Placement, ScanOutcome, decide
+from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide
 
 ME, ANOTHER = 1, 2
 
@@ -18,6 +18,7 @@ def facts(**changes: object) -> CodeFacts:
         "brand_id": 10,
         "product_id": 11,
         "lot": "L",
+        "level": CodeLevel.ITEM,
         "placement": Placement.OUTSIDE,
         "needs_shipping": True,
         "activated": True,
@@ -49,6 +50,10 @@ def facts(**changes: object) -> CodeFacts:
         ({"shipped": False, "drawn_by": ANOTHER}, ScanOutcome.DRAWN_BY_ANOTHER),
         ({"drawn_by": ME}, ScanOutcome.DRAWN_BY_ME),
         ({"drawn_by": ANOTHER}, ScanOutcome.DRAWN_BY_ANOTHER),
+        ({"level": CodeLevel.CASE}, ScanOutcome.PACKAGE),
+        ({"level": CodeLevel.PALLET, "shipped": False}, ScanOutcome.PACKAGE),
+        ({"level": CodeLevel.CASE, "frozen": True}, ScanOutcome.FROZEN),
+        ({"level": CodeLevel.CASE, "activated": False}, ScanOutcome.INACTIVE),
     ],
 )
 def test_the_outcome_of_facts(changes: dict[str, object], outcome: ScanOutcome) -> None:

@@ -1,0 +1,1 @@
+"""What happens to a code outside the draw: packaging, events of the supply chain, diversion."""
