@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.codes.errors import InvalidRange
-from app.codes.outcome import ScanOutcome
 from app.codes.operations import record_scan
+from app.codes.outcome import ScanOutcome
 from app.identity.queries import Cluster
 from app.kernel.errors import DomainError
 from app.trace import packaging, queries
