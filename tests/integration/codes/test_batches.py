@@ -164,7 +164,7 @@ def test_the_latest_shipment_counts_and_the_rest_of_an_earlier_one_stays(shop, s
     [
         {"region": "Shanghai"},
         {"region": "900000"},
-        {"region": None, "attributes": {"dealer": "7"}},
+        {"region": None, "attributes": {"colour": "7"}},
         {"region": None, "attributes": {"case": ""}},
         {"region": None, "attributes": {"case": "c" * 65}},
         {"region": None, "first_index": -1},
