@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_choice, create_index, create_table, set_check
 
-revision = "0013"
-down_revision = "0012"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:
