@@ -51,6 +51,11 @@ class Settings:
         return self.database_url.startswith("sqlite")
 
     @property
+    def statements(self) -> Path:
+        """Return the folder of WeChat Pay's bills: evidence, as they came."""
+        return self.data / "statements"
+
+    @property
     def sandbox_url(self) -> str:
         """Return where the local platform listens."""
         return f"http://127.0.0.1:{self.sandbox_port}"

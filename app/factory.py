@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from flask import Flask
@@ -22,6 +23,7 @@ from app.db.engine import Database
 from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
+from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.gateways.tokens import TokenProvider
 from app.gateways.wechat import WeChatApi
@@ -36,6 +38,8 @@ from app.outbox.registry import Registry
 from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
 from app.payouts.interfaces import TransferGateway
+from app.reconciliation.handlers import FetchStatements
+from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
 from app.risk.book import RiskBook
 
@@ -55,6 +59,7 @@ class Container:
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     transfers: TransferGateway
+    statements: StatementGateway
     registry: Registry
     drainer: Drainer
 
@@ -77,6 +82,7 @@ def build_container(
     clock: Clock | None = None,
     mini_program: MiniProgramGateway | None = None,
     transfers: TransferGateway | None = None,
+    statements: StatementGateway | None = None,
 ) -> Container:
     """Build the container of this process on a migrated database; it takes a node number for its ids."""
     clock = clock or SystemClock()
@@ -85,7 +91,8 @@ def build_container(
     db = Database(settings.database_url)
     node = claim_node(db)
     transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
-    registry = build_registry(transfers)
+    statements = statements or WeChatPayStatements(settings.pay_api_url)
+    registry = build_registry(transfers, statements, settings.statements)
     regions = (
         CsvAddressRegions(settings.address_regions) if settings.address_regions else NullAddressRegions()
     )
@@ -101,19 +108,21 @@ def build_container(
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(WeChatApi(settings.wechat_api_url), TokenProvider(db)),
         transfers=transfers,
+        statements=statements,
         registry=registry,
         drainer=Drainer(db, registry, clock, worker=f"{socket.gethostname()[:40]}-{os.getpid()}-{node}"),
     )
 
 
-def build_registry(transfers: TransferGateway) -> Registry:
-    """Join effects, facts and callbacks with the rooms that handle them."""
+def build_registry(transfers: TransferGateway, statements: StatementGateway, folder: Path) -> Registry:
+    """Join effects, facts and callbacks with the rooms that handle them; bills are kept in `folder`."""
     registry = Registry()
     registry.add(
         effects=[
             OpenBills(transfers, registry),
             QueryBills(transfers, registry),
             CloseBills(transfers, registry),
+            FetchStatements(statements, folder),
         ],
         fact_handlers=[SettleAwards(), UnlockAwards()],
         callback_handlers=[BillNotices(registry)],

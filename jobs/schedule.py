@@ -18,8 +18,11 @@ from app.campaigns import operations as campaigns
 from app.factory import Container
 from app.http import idempotency, metrics
 from app.identity import operations as identity
+from app.kernel.actor import SYSTEM
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
+from app.reconciliation import closing as reconciliation
+from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
 
 log = logging.getLogger("saoma.jobs")
@@ -82,6 +85,19 @@ def poll(container: Container) -> int:
     return container.db.transact(lambda session: payouts.poll_due(session, now=now, limit=_BATCH))
 
 
+def ask_for_statements(container: Container) -> int:
+    """Ask for the bills of the days that are over, from 10:05 Beijing time on the next."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: ask_due(session, now=now))
+
+
+def reconcile(container: Container) -> int:
+    """Close the days whose bills have come."""
+    return reconciliation.close_due(
+        container.db, folder=container.settings.statements, now=container.clock.now(), actor=SYSTEM
+    )
+
+
 def lapse(container: Container) -> int:
     """Lapse awards whose published deadline has passed; budget and stock return."""
     now, db = container.clock.now(), container.db
@@ -107,6 +123,8 @@ def end_sessions(container: Container) -> int:
 JOBS = (
     Job("drain", 1.0, drain),
     Job("poll", 10.0, poll),
+    Job("ask_for_statements", 60.0, ask_for_statements),
+    Job("reconcile", 60.0, reconcile),
     Job("lapse", 60.0, lapse),
     Job("end_campaigns", 60.0, end_campaigns),
     Job("end_sessions", 600.0, end_sessions),

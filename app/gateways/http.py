@@ -14,7 +14,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
@@ -92,7 +92,10 @@ def make_session(origin: str) -> requests.Session:
 
 
 class OriginAdapter(HTTPAdapter):
-    """Sends to one origin, never twice, never past the deadline of `run_within`, never an endless answer."""
+    """Sends to one origin, never twice, never past the deadline of `run_within`, never an endless answer.
+
+    A request with `stream=True` leaves the body to `pieces`.
+    """
 
     def __init__(self, origin: str) -> None:
         parts = urlsplit(origin)
@@ -102,12 +105,25 @@ class OriginAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send `request` to the origin and read its whole answer."""
+        streams = options.get("stream")
         options.update(stream=True, timeout=_time_left(options.get("timeout")))
         _, _, path, query, _ = urlsplit(str(request.url))
         request.url = urlunsplit((self._scheme, self._netloc, path, query, ""))
         response = super().send(request, **options)
+        if streams:
+            return response
         response._content = _read(response)  # noqa: SLF001 - what `Response.content` would do, with an end
         return response
+
+
+def pieces(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body of a streamed answer as it comes; raise ConnectionError or DeadlineExceeded."""
+    try:
+        while piece := response.raw.read(_CHUNK_BYTES, decode_content=True):
+            _require_time()
+            yield piece
+    except HTTPError:
+        raise requests.ConnectionError("the answer broke off") from None
 
 
 def _read(response: requests.Response) -> bytes:

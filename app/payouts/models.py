@@ -88,6 +88,9 @@ class Bill(Base):
     __table_args__ = (
         UniqueConstraint("payout_id", "generation"),
         Index("ix_bills_poll_at", "poll_at"),
+        # A payer's bills that ended on a day, and whose bill the platform means: for reconciliation.
+        Index("ix_bills_payer_id_ended_at", "payer_id", "ended_at"),
+        Index("ix_bills_transfer_bill_no", "transfer_bill_no"),
         enum_check("state", BillState),
         CheckConstraint("amount_fen >= 10", name="amount_fen"),
     )

@@ -13,13 +13,12 @@ from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.operations import resolve_alert
-from app.db import secrets
 from app.db.engine import Replay
 from app.db.once import insert_once
 from app.identity import queries as identity
 from app.kernel.actor import Actor
 from app.kernel.boundaries import reach
-from app.kernel.ids import PublicIds, new_id
+from app.kernel.ids import new_id
 from app.organisation.models import App
 from app.outbox.operations import enqueue, hasten_group, receive
 from app.payouts import limits, notices, queries
@@ -33,6 +32,7 @@ from app.payouts.errors import (
 )
 from app.payouts.interfaces import ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
+from app.payouts.numbers import bill_number
 from app.payouts.queries import BillView
 from app.payouts.states import (
     PAYER_TRANSITIONS,
@@ -50,17 +50,6 @@ SLOW_ALERT = "payer.slow"
 PROBE_EVERY = timedelta(minutes=10)
 FIRST_POLL = timedelta(minutes=2)
 LONGEST_POLL = timedelta(hours=3)
-
-
-def bill_number(award_id: int, generation: int) -> str:
-    """Return the number of an award's bill: 17 letters and digits that tell nobody how many there are.
-
-    It follows from the award and from which of its bills it is, and from nothing else. Should a backup be
-    restored that does not know a bill, the next tap on Collect names the number that the bill had, and the
-    platform answers how it ended instead of paying again.
-    """
-    public = PublicIds(secrets.ring().derive("payouts.bill_no"))
-    return f"SB{public.encode('bl', award_id).removeprefix('bl_').upper()}{generation:02d}"
 
 
 def open_bill(

@@ -14,6 +14,9 @@ from app.payouts.interfaces import PayerCredentials
 from app.payouts.models import Bill, Payer, Payout
 from app.payouts.states import BillState
 
+PAID_PURPOSE = "paid"
+"""The ledger account of a payer that holds what it has paid out."""
+
 
 @dataclass(frozen=True, slots=True)
 class BillView:
@@ -77,7 +80,7 @@ def paid_account(session: Session, *, payer_id: int, brand_id: int | None, now: 
         session,
         kind=AccountKind.OPEN,
         asset=Asset.FEN,
-        purpose="paid",
+        purpose=PAID_PURPOSE,
         owner_id=payer_id,
         brand_id=brand_id,
         now=now,

@@ -88,6 +88,18 @@ class PayClient(WeChatPay):
         """POST the cancellation of a bill."""
         return _reply(self.mch_transfer_bills_cancel(out_bill_no=bill_no))
 
+    def get(self, target: str) -> Reply:
+        """GET `target` (path and query), signed as it stands; the answer is verified."""
+        return _reply(self._core.request(target))
+
+    def stream(self, target: str) -> requests.Response:
+        """GET `target`, signed, and leave the body to be read piece by piece.
+
+        Nothing is verified: the platform does not sign this answer. Call it within `run_within`.
+        """
+        response: requests.Response = self._core.stream(target)
+        return response
+
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> dict[str, object] | None:
         """Return the callback with its resource decrypted; None if it is genuine but cannot be read.
 
@@ -141,15 +153,7 @@ class _StrictCore(Core):
         """
         # A str, so that the library signs it as it is; compact, and real UTF-8.
         text = "" if data is None else json.dumps(_filled(data), ensure_ascii=False, separators=(",", ":"))
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": _USER_AGENT,
-            "Wechatpay-Serial": self._public_key_id,
-            "Authorization": build_authorization(
-                path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=text
-            ),
-        }
+        headers = self._headers(path, method, text)
         response = run_within(
             self._deadline_seconds,
             lambda: self._session.request(
@@ -166,6 +170,27 @@ class _StrictCore(Core):
         if response.ok or "Wechatpay-Signature" in marks:
             self.require_genuine(marks, response.content)
         return response.status_code, response.content
+
+    def stream(self, path: str) -> requests.Response:
+        """Sign and send a GET whose answer is neither read nor verified here."""
+        return self._session.get(
+            self._gate_way + path,
+            headers=self._headers(path, RequestType.GET, ""),
+            timeout=self._deadline_seconds,
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _headers(self, path: str, method: RequestType, text: str) -> dict[str, str]:
+        return {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": _USER_AGENT,
+            "Wechatpay-Serial": self._public_key_id,
+            "Authorization": build_authorization(
+                path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=text
+            ),
+        }
 
     def require_genuine(self, marks: Mapping[str, str], body: bytes) -> None:
         """Raise Unverified unless the payer's platform key signed `body`, at most 300 s from now."""

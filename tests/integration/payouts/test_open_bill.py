@@ -13,6 +13,7 @@ from app.organisation.operations import register_app
 from app.payouts import operations
 from app.payouts.errors import AlreadyPaid, AmountNotPayable, AppNotBound, NameNeeded, NoOpenid, UnknownPayer
 from app.payouts.interfaces import TransferAnswer, TransferOutcome
+from app.payouts.numbers import bill_number
 from app.payouts.queries import BillView, bills_of
 from app.payouts.states import BillState
 from tests.factories.prizes import OPERATOR, PrizeWorld, payer_details
@@ -53,8 +54,8 @@ def test_a_number_tells_nobody_anything_and_fits_the_platform(world: PrizeWorld)
     assert len(set(numbers)) == 8
     assert numbers != sorted(numbers)
     # It can be told from the award alone, also by a database that has forgotten the bill.
-    assert numbers == [operations.bill_number(award, 1) for award in range(1, 9)]
-    later = [operations.bill_number(1, generation) for generation in (1, 2, 11, 112)]
+    assert numbers == [bill_number(award, 1) for award in range(1, 9)]
+    later = [bill_number(1, generation) for generation in (1, 2, 11, 112)]
     assert len(set(later)) == 4
     assert all(re.fullmatch(r"[0-9A-Za-z]{17,28}", number) for number in later)
 

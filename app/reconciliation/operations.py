@@ -1,0 +1,397 @@
+"""Asking for bills, closing days, settling differences.
+
+A day is closed once: its row is unique, its figures are never written again. Whoever closes it has examined
+it before in a transaction that wrote nothing, so two that race do the work twice and the books once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.models import Severity
+from app.alerts.operations import raise_alert, resolve_alert
+from app.db.once import insert_once
+from app.kernel.actor import SYSTEM, Actor
+from app.kernel.ids import new_id
+from app.ledger.models import Account, TransferRow
+from app.outbox.operations import enqueue
+from app.payouts import queries as payouts
+from app.payouts.models import Bill, Payer
+from app.payouts.queries import PAID_PURPOSE
+from app.reconciliation import queries
+from app.reconciliation.bill_file import BillFile
+from app.reconciliation.days import KEPT_DAYS, bounds, day_of, last_ready, read_day
+from app.reconciliation.errors import BadDay, DayNotReady, UnknownDifference
+from app.reconciliation.examination import Totals
+from app.reconciliation.findings import Carried, Finding, Spool, batches
+from app.reconciliation.interfaces import AccountType
+from app.reconciliation.judging import Flows
+from app.reconciliation.models import (
+    ReconciledDay,
+    Statement,
+    StatementCarry,
+    StatementDifference,
+    StatementPayer,
+)
+from app.reconciliation.states import (
+    DIFFERENCE_TRANSITIONS,
+    DifferenceKind,
+    DifferenceState,
+    StatementState,
+)
+
+FETCH_TOPIC = "reconciliation.fetch"
+DIFFERENCES_ALERT = "reconciliation.differences"
+_ROWS = 500
+
+
+def set_payer(session: Session, *, payer_id: int, shared: bool, now: datetime, actor: Actor) -> None:
+    """Say whether other systems move money on a payer's number: then only lines of ours are looked at.
+
+    Raises UnknownPayer.
+    """
+    payouts.payer(session, payer_id)
+    values = {"shared": shared, "set_by": actor.label[:64], "set_at": now}
+    if not insert_once(session, insert(StatementPayer), {"payer_id": payer_id, **values}):
+        session.connection().execute(
+            update(StatementPayer).where(StatementPayer.payer_id == payer_id).values(values)
+        )
+
+
+def ask(session: Session, *, payer_id: int, day: date, now: datetime) -> list[int]:
+    """Enqueue the fetching of both bills of a payer's day, once; return the messages' ids.
+
+    Raises UnknownPayer, or BadDay when the bill of that day is not to be had at `now`.
+    """
+    payouts.payer(session, payer_id)
+    last = last_ready(now)
+    if not last - timedelta(days=KEPT_DAYS) <= day <= last:
+        raise BadDay(
+            f"bills are to be had of the last {KEPT_DAYS} days, from 10:05 on the next day in Beijing"
+        )
+    return [_ask(session, payer_id, day.isoformat(), account, now) for account in AccountType]
+
+
+def _ask(session: Session, payer_id: int, day: str, account: AccountType, now: datetime) -> int:
+    found = select(Statement.message_id).where(
+        Statement.payer_id == payer_id, Statement.day == day, Statement.account == account
+    )
+    known = session.connection().execute(found).scalar()
+    if known is not None:
+        return int(known)
+    statement_id = new_id()
+    message_id = enqueue(
+        session,
+        topic=FETCH_TOPIC,
+        key=f"{payer_id}:{day}:{account.value}",
+        payload={"statement": statement_id},
+        now=now,
+        group=str(payer_id),
+    )
+    row = {
+        "id": statement_id,
+        "payer_id": payer_id,
+        "day": day,
+        "account": account,
+        "state": StatementState.PENDING,
+        "message_id": message_id,
+        "gaps": 0,
+        "asked_at": now,
+    }
+    if not insert_once(session, insert(Statement), row):
+        return int(session.connection().execute(found).scalar_one())
+    return message_id
+
+
+def ask_due(session: Session, *, now: datetime, limit: int = 20) -> int:
+    """Ask for the bills of every payer's days that are over and have not been asked for; return how many.
+
+    At most `limit` days in one go. Due from 10:05 Beijing time on the next day; days that nobody asked for
+    while no scheduler ran are caught up.
+    """
+    last, asked = last_ready(now), 0
+    known = (
+        select(Payer.id, Payer.created_at, func.max(Statement.day).label("latest"))
+        .outerjoin(Statement, Statement.payer_id == Payer.id)
+        .group_by(Payer.id, Payer.created_at)
+        .order_by(Payer.id)
+    )
+    for payer_id, created_at, latest in session.connection().execute(known).all():
+        first = read_day(latest) + timedelta(days=1) if latest else day_of(created_at)
+        day = max(first, last - timedelta(days=KEPT_DAYS))
+        while day <= last and asked < limit:
+            ask(session, payer_id=payer_id, day=day, now=now)
+            day += timedelta(days=1)
+            asked += 1
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A day as it was examined: its files, what they add up to, and what was found."""
+
+    payer_id: int
+    day: date
+    files: dict[AccountType, BillFile]
+    totals: Totals
+    spool: Spool
+
+
+def close(session: Session, *, examined: Examined, now: datetime, actor: Actor) -> bool:
+    """Close a payer's day with what its examination found; return False when it is closed already.
+
+    Days are closed in their order. Raises DayNotReady when an earlier one is not.
+    """
+    payer_id, day = examined.payer_id, examined.day.isoformat()
+    if queries.next_day(session, payer_id=payer_id) != day:
+        if queries.closed_day(session, payer_id=payer_id, day=day) is not None:
+            return False
+        raise DayNotReady("an earlier day of this payer has to be closed first")
+    before = queries.latest_day(session, payer_id=payer_id)
+    row = _figures(examined, now=now, actor=actor)
+    if not insert_once(session, insert(ReconciledDay), row):
+        return False
+    _store_files(session, examined)
+    late = _posted_later(session, payer_id, before) if before is not None else []
+    for batch in batches(examined.spool.all_findings(), _ROWS):
+        _store_findings(session, payer_id, batch, now)
+    _store_findings(session, payer_id, late, now)
+    _store_carries(session, examined, now)
+    figures = _closing(session, examined, row, before)
+    session.connection().execute(update(ReconciledDay).where(ReconciledDay.id == row["id"]).values(figures))
+    _tell(session, payer_id, day, int(figures["unexplained_fen"]), now)
+    return True
+
+
+def _figures(examined: Examined, *, now: datetime, actor: Actor) -> dict[str, object]:
+    files, totals = examined.files.values(), examined.totals
+    return {
+        "id": new_id(),
+        "payer_id": examined.payer_id,
+        "day": examined.day.isoformat(),
+        "lines": sum(file.count for file in files),
+        "out_fen": sum(file.out_fen for file in files),
+        "in_fen": sum(file.in_fen for file in files),
+        "other_out_fen": totals.other_out_fen,
+        "other_in_fen": totals.other_in_fen,
+        "paid_bills": totals.paid_bills,
+        "paid_fen": totals.paid_fen,
+        "carried_fen": 0,
+        "bill_closing_fen": 0,
+        "book_closing_fen": 0,
+        "unexplained_fen": 0,
+        "differences": 0,
+        "digest": totals.digest,
+        # Before anything is read: what is posted from here on has a larger id.
+        "ledger_mark": new_id(),
+        "closed_by": actor.label[:64],
+        "closed_at": now,
+    }
+
+
+def _store_files(session: Session, examined: Examined) -> None:
+    for account, file in examined.files.items():
+        session.connection().execute(
+            update(Statement)
+            .where(
+                Statement.payer_id == examined.payer_id,
+                Statement.day == examined.day.isoformat(),
+                Statement.account == account,
+            )
+            .values(closing_fen=file.closing_fen, gaps=file.gaps)
+        )
+
+
+def _store_findings(session: Session, payer_id: int, findings: Sequence[Finding], now: datetime) -> None:
+    new = [_difference(payer_id, finding, now) for finding in findings if finding.known is None]
+    if new:
+        session.connection().execute(insert(StatementDifference), new)
+    for finding in findings:
+        if finding.known is not None:
+            _judge_again(session, finding, now)
+
+
+def _difference(payer_id: int, finding: Finding, now: datetime) -> dict[str, object]:
+    return {
+        "id": new_id(),
+        "payer_id": payer_id,
+        "day": finding.day,
+        "kind": finding.kind,
+        "state": DifferenceState.OPEN,
+        "number": finding.number,
+        "bill_id": finding.bill_id,
+        "expected_fen": finding.expected_fen,
+        "created_at": now,
+        **_lines(finding.flows),
+    }
+
+
+def _lines(flows: Flows) -> dict[str, object]:
+    return flows._asdict()
+
+
+def _judge_again(session: Session, finding: Finding, now: datetime) -> None:
+    """Bring a known difference to what it is with the lines of a later day."""
+    values: dict[str, object] = {**_lines(finding.flows), "kind": finding.kind, "found_on": finding.found_on}
+    known = StatementDifference.id == finding.known
+    if finding.kind is DifferenceKind.LATE:
+        settled = {
+            "state": DifferenceState.RESOLVED,
+            "reason": "the line came with a later day",
+            "resolved_by": SYSTEM.label,
+            "resolved_at": now,
+        }
+        open_ones = and_(known, StatementDifference.state == DifferenceState.OPEN)
+        session.connection().execute(update(StatementDifference).where(open_ones).values(settled))
+    else:
+        # What somebody settled was something else.
+        values |= {"state": DifferenceState.OPEN, "reason": None, "resolved_by": None, "resolved_at": None}
+    session.connection().execute(update(StatementDifference).where(known).values(values))
+
+
+def _store_carries(session: Session, examined: Examined, now: datetime) -> None:
+    """Replace the carries that have grown; drop those whose bill has ended by the day's end."""
+    payer_id, connection = examined.payer_id, session.connection()
+    for batch in batches(examined.spool.all_carries(), _ROWS):
+        numbers = [carried.bill_no for carried in batch]
+        connection.execute(
+            delete(StatementCarry).where(
+                StatementCarry.payer_id == payer_id, StatementCarry.bill_no.in_(numbers)
+            )
+        )
+        connection.execute(insert(StatementCarry), [_carry_row(payer_id, carried) for carried in batch])
+    end = bounds(examined.day)[1]
+    ended = select(Bill.bill_no).where(
+        Bill.payer_id == payer_id, Bill.bill_no == StatementCarry.bill_no, Bill.ended_at < end
+    )
+    connection.execute(delete(StatementCarry).where(StatementCarry.payer_id == payer_id, ended.exists()))
+    known = StatementDifference
+    over = select(Bill.id).where(Bill.id == known.bill_id, Bill.ended_at < end)
+    connection.execute(
+        update(known)
+        .where(
+            known.payer_id == payer_id,
+            known.kind == DifferenceKind.STILL_OPEN,
+            known.state == DifferenceState.OPEN,
+            over.exists(),
+        )
+        .values(
+            state=DifferenceState.RESOLVED,
+            reason="the bill has ended",
+            resolved_by=SYSTEM.label,
+            resolved_at=now,
+        )
+    )
+
+
+def _carry_row(payer_id: int, carried: Carried) -> dict[str, object]:
+    return {
+        "payer_id": payer_id,
+        "bill_no": carried.bill_no,
+        "first_day": carried.first_day,
+        **_lines(carried.flows),
+    }
+
+
+def _posted_later(session: Session, payer_id: int, before: ReconciledDay) -> list[Finding]:
+    """Return what our ledger has booked into the payer's closed days since the last of them was closed."""
+    paid = select(Account.id).where(Account.purpose == PAID_PURPOSE, Account.owner_id == payer_id)
+    end = bounds(read_day(before.day))[1]
+    findings = []
+    for column, sign in ((TransferRow.credit_account, 1), (TransferRow.debit_account, -1)):
+        posted = select(TransferRow.key, TransferRow.amount, TransferRow.at).where(
+            column.in_(paid), TransferRow.id > before.ledger_mark, TransferRow.at < end
+        )
+        for row in session.connection().execute(posted):
+            day = day_of(row.at).isoformat()
+            # Both sides say the same amount: the platform's lines are judged by the bill, not by this.
+            flows = Flows(0, row.amount * sign, 0, 0, "")
+            findings.append(
+                Finding(f"ledger:{row.key}", DifferenceKind.POSTED_LATER, day, row.amount * sign, flows)
+            )
+    return findings
+
+
+def _closing(
+    session: Session, examined: Examined, row: dict[str, object], before: ReconciledDay | None
+) -> dict[str, int]:
+    """Return the balances at the day's end, by the bills and by our book, and what nobody explains."""
+    payer_id, totals = examined.payer_id, examined.totals
+    if before is None:
+        opening = sum(file.opening_fen or 0 for file in examined.files.values())
+    else:
+        opening = before.book_closing_fen
+    book = opening + totals.other_in_fen - totals.other_out_fen - totals.paid_fen - totals.carried_change_fen
+    bill = queries.bill_balance(session, payer_id=payer_id, day=examined.day.isoformat())
+    known = StatementDifference
+    net = known.out_fen - known.in_fen - known.expected_fen
+    explained = select(func.coalesce(func.sum(net), 0)).where(known.payer_id == payer_id)
+    found = select(func.count()).select_from(known).where(known.payer_id == payer_id, known.day == row["day"])
+    carried = select(func.coalesce(func.sum(StatementCarry.out_fen - StatementCarry.in_fen), 0)).where(
+        StatementCarry.payer_id == payer_id
+    )
+    connection = session.connection()
+    return {
+        "bill_closing_fen": bill,
+        "book_closing_fen": book,
+        "unexplained_fen": bill - book + int(connection.execute(explained).scalar_one()),
+        "differences": int(connection.execute(found).scalar_one()),
+        "carried_fen": int(connection.execute(carried).scalar_one()),
+    }
+
+
+def _tell(session: Session, payer_id: int, day: str, unexplained_fen: int, now: datetime) -> None:
+    """Raise the alert of every day of the payer with open differences, settle those of the others."""
+    mchid = payouts.payer(session, payer_id).mchid
+    open_days = queries.open_days(session, payer_id=payer_id)
+    if unexplained_fen:
+        open_days.setdefault(day, 0)
+    for which, number in open_days.items():
+        gap = f" and {unexplained_fen} fen that nothing explains" if which == day and unexplained_fen else ""
+        raise_alert(
+            session,
+            kind=DIFFERENCES_ALERT,
+            subject=f"{mchid}:{which}",
+            severity=Severity.CRITICAL,
+            detail=f"The bill of WeChat Pay for {which} and our book disagree: {number} differences{gap}."
+            f" `saoma reconcile differences --payer {mchid}` lists them with what to do.",
+            now=now,
+        )
+    for which in queries.days_with_differences(session, payer_id=payer_id):
+        if which not in open_days:
+            _settle_alert(session, mchid, which, SYSTEM.label, now)
+
+
+def _settle_alert(session: Session, mchid: str, day: str, by: str, now: datetime) -> None:
+    resolve_alert(session, kind=DIFFERENCES_ALERT, subject=f"{mchid}:{day}", by=by, now=now)
+
+
+def resolve(session: Session, *, difference_id: int, reason: str, now: datetime, actor: Actor) -> None:
+    """Settle a difference with a reason; the day's figures stand. The day's alert goes with its last one.
+
+    Raises UnknownDifference, or TransitionRefused when it is settled already.
+    """
+    found = session.get(StatementDifference, difference_id, populate_existing=True)
+    if found is None:
+        raise UnknownDifference(
+            "there is no difference with this id; `saoma reconcile differences` lists them"
+        )
+    settled = (
+        update(StatementDifference)
+        .where(StatementDifference.id == difference_id, StatementDifference.state == DifferenceState.OPEN)
+        .values(
+            state=DifferenceState.RESOLVED,
+            reason=reason[:200],
+            resolved_by=actor.label[:64],
+            resolved_at=now,
+        )
+    )
+    if session.connection().execute(settled).rowcount != 1:
+        DIFFERENCE_TRANSITIONS.require(DifferenceState.RESOLVED, DifferenceState.RESOLVED)
+    session.expire(found)
+    if found.day not in queries.open_days(session, payer_id=found.payer_id):
+        mchid = payouts.payer(session, found.payer_id).mchid
+        _settle_alert(session, mchid, found.day, actor.label, now)
