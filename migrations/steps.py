@@ -14,8 +14,14 @@ def create_table(name: str, *parts: Any) -> None:
         op.create_table(name, *parts, **_TABLE_OPTIONS)
 
 
+def drop_table(name: str) -> None:
+    """Drop a table that no release reads any more, unless it is gone."""
+    if sa.inspect(op.get_bind()).has_table(name):
+        op.drop_table(name)
+
+
 def add_column(table: str, column: sa.Column[Any]) -> None:
-    """Add a column unless it is there; nullable, since the previous release still writes its rows."""
+    """Add a column unless it is there; nullable or with a default: the previous release writes its rows."""
     present = {known["name"] for known in sa.inspect(op.get_bind()).get_columns(table)}
     if column.name not in present:
         op.add_column(table, column)

@@ -18,6 +18,8 @@ from app.campaigns.errors import NothingPublished
 from app.campaigns.models import Campaign, CampaignVersion, VersionState
 from app.campaigns.parser import parse_rules
 from app.campaigns.rules import Rules
+from app.ledger.operations import AccountRef
+from app.points import queries as points
 
 _VERSION = (
     select(Campaign.brand_id, Campaign.seed, CampaignVersion.rules)
@@ -32,13 +34,14 @@ _VERSION = (
 
 @dataclass(frozen=True, slots=True)
 class PublishedVersion:
-    """A published version of a campaign as draws need it."""
+    """A published version of a campaign as draws need it; `points_source`: where its points come from."""
 
     campaign_id: int
     brand_id: int
     version: int
     rules: Rules
     accounts: Accounts
+    points_source: AccountRef | None
     seed: bytes = field(repr=False)
 
 
@@ -51,7 +54,7 @@ class CampaignBook:
         self._versions: OrderedDict[tuple[int, int], PublishedVersion] = OrderedDict()
 
     def version(self, session: Session, *, campaign_id: int, version: int) -> PublishedVersion:
-        """Return a published version; raise NothingPublished. Two statements the first time, then none."""
+        """Return a published version; raise NothingPublished. Three statements the first time, then none."""
         key = (campaign_id, version)
         with self._lock:
             if key in self._versions:
@@ -76,5 +79,6 @@ def _load(session: Session, campaign_id: int, version: int) -> PublishedVersion:
         version=version,
         rules=parse_rules(row.rules),
         accounts=find_accounts(session, campaign_id),
+        points_source=points.issuing_account(session, brand_id=row.brand_id),
         seed=bytes.fromhex(row.seed),
     )

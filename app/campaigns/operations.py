@@ -45,13 +45,15 @@ from app.campaigns.overlap import same_reach
 from app.campaigns.parser import parse_rules
 from app.campaigns.publication import publish_text
 from app.campaigns.reader import Fault
-from app.campaigns.rules import Rules
+from app.campaigns.rules import PrizeKind, Rules
 from app.campaigns.seed import make_commitment
 from app.db.once import insert_once
 from app.kernel.actor import SYSTEM, Actor, ActorKind
 from app.kernel.ids import new_id
 from app.kernel.json import Json
 from app.payouts.queries import payer
+from app.points import operations as points
+from app.points.models import PointsKind
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _MAX_REASON = 500
@@ -472,6 +474,8 @@ def _require_publishable(session: Session, campaign: Campaign, rules: Rules, *, 
     missing = missing_fields(rules) if rules.profile.disclosure_required else []
     if missing:
         raise DisclosureIncomplete(missing)
+    if any(prize.kind is PrizeKind.POINTS for prize in rules.prizes):
+        points.issued(session, kind=PointsKind.SPENDABLE, brand_id=campaign.brand_id, now=now)
     require_backing(session, open_accounts(session, campaign, needed(rules), now=now), rules)
 
 

@@ -436,6 +436,7 @@ def _award(
         deadline_at=record.at + timedelta(days=prize.claim_window_days),
         amount_fen=outcome.amount_fen,
         points=outcome.points,
+        points_source=None if money else version.points_source,
         payer_id=candidate.payer_id if money else None,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,

@@ -1,15 +1,18 @@
 """Opening accounts and posting transfers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
 
+from app.db.base import BigInt
 from app.db.engine import Replay, at_the_end
 from app.db.once import insert_once, is_duplicate
 from app.db.prepared import Prepared
@@ -75,11 +78,54 @@ def ensure_account(
     return AccountRef(row.id, kind, asset)
 
 
-def post(session: Session, transfers: Sequence[Transfer], *, now: datetime) -> None:
-    """Post all of `transfers` or none.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A personal account whose row this transaction has locked, and how it stood then."""
 
-    Personal accounts are taken first and guarded ones last, each in the order of their ids, so that a hot
-    row is held for the shortest time and no two posts wait for each other in a ring. Raises
+    account: AccountRef
+    balance: int
+    sequence: int
+
+
+def hold_personal(
+    session: Session, *, asset: Asset, purpose: str, owner_id: int, brand_id: int | None, now: datetime
+) -> Held:
+    """Lock somebody's account (asset, purpose, owner) for a `post` and return it; open it if need be."""
+    wanted = {"asset": asset, "purpose": purpose, "owner": owner_id}
+    row = _HOLD.first(session, wanted)
+    if row is None:
+        ensure_account(
+            session,
+            kind=AccountKind.PERSONAL,
+            asset=asset,
+            purpose=purpose,
+            owner_id=owner_id,
+            brand_id=brand_id,
+            now=now,
+        )
+        row = _HOLD.first(session, wanted)
+    return Held(AccountRef(row.id, AccountKind.PERSONAL, asset), row.balance, row.sequence)
+
+
+_HOLD = Prepared(
+    select(Account.id, Account.balance, Account.sequence)
+    .where(
+        Account.asset == bindparam("asset"),
+        Account.purpose == bindparam("purpose"),
+        Account.owner_id == bindparam("owner"),
+        Account.kind == AccountKind.PERSONAL,
+    )
+    .with_for_update()
+)
+
+
+def post(
+    session: Session, transfers: Sequence[Transfer], *, now: datetime, held: Sequence[Held] = ()
+) -> None:
+    """Post all of `transfers` or none; `held` are accounts that this transaction has locked already.
+
+    Personal accounts are locked first; then one UPDATE changes all accounts in the order of their ids, so
+    that a hot row is held for the shortest time and no two posts wait for each other in a ring. Raises
     InsufficientBalance when an account would go below zero and AlreadyPosted when a key has been used; in
     both cases the caller's transaction must roll back.
     """
@@ -90,37 +136,55 @@ def post(session: Session, transfers: Sequence[Transfer], *, now: datetime) -> N
         change[transfer.debit] = change.get(transfer.debit, 0) - transfer.amount
         change[transfer.credit] = change.get(transfer.credit, 0) + transfer.amount
     touched = sorted((account for account in change), key=lambda account: account.id)
-    state = _take_personal(session, [account for account in touched if account.kind is AccountKind.PERSONAL])
+    waiting: dict[int, _Change] | None = session.info.get(_WAITING)
+    state = _take_personal(
+        session, [account for account in touched if account.kind is AccountKind.PERSONAL], held, waiting
+    )
+    began = {account: running.sequence for account, running in state.items()}
     rows = [_row(transfer, state, now) for transfer in transfers]
-    _store_personal(session, state)
     try:
         _insert(session, rows)
     except IntegrityError as error:
         if is_duplicate(error):
             raise AlreadyPosted("a transfer with this key has been posted") from None
         raise
-    guarded = [account for account in touched if account.kind is AccountKind.GUARDED and change[account]]
-    if guarded:
-        waiting: dict[int, int] | None = session.info.get(_WAITING)
-        if waiting is None:
-            _change_guarded(session, [(account.id, change[account]) for account in guarded])
-        else:
-            for account in guarded:
-                waiting[account.id] = waiting.get(account.id, 0) + change[account]
+    changes = {
+        account.id: _Change(change[account], state[account.id].sequence - began[account.id])
+        if account.kind is AccountKind.PERSONAL
+        else _Change(change[account])
+        for account in touched
+        if account.kind is AccountKind.PERSONAL or (account.kind is AccountKind.GUARDED and change[account])
+    }
+    if waiting is None:
+        _apply(session, changes)
+    else:
+        for account_id, more in changes.items():
+            waiting[account_id] = waiting.get(account_id, _Change()).plus(more)
 
 
 _WAITING = "saoma.ledger.waiting"
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What becomes of an account: units that come (or, below zero, go), and in how many numbered steps."""
+
+    amount: int = 0
+    steps: int = 0
+
+    def plus(self, more: "_Change") -> "_Change":
+        return _Change(self.amount + more.amount, self.steps + more.steps)
+
+
 @contextmanager
 def hot_rows_last(session: Session) -> Iterator[None]:
-    """Let what is posted in this block take its guarded accounts at the very end of the transaction.
+    """Let what is posted in this block change its accounts at the very end of the transaction.
 
     One row can hold up everybody; so it is taken when nothing is left to do but to commit. Then it is too
     late to refuse: an account that does not hold enough raises Replay, and the transaction is played again
     on fresh balances.
     """
-    waiting: dict[int, int] = {}
+    waiting: dict[int, _Change] = {}
     session.info[_WAITING] = waiting
     try:
         yield
@@ -129,7 +193,7 @@ def hot_rows_last(session: Session) -> Iterator[None]:
 
     def take() -> None:
         try:
-            _change_guarded(session, sorted(waiting.items()))
+            _apply(session, waiting)
         except InsufficientBalance as lost:
             raise Replay from lost
 
@@ -153,17 +217,29 @@ class _Running:
     sequence: int
 
 
-def _take_personal(session: Session, accounts: Sequence[AccountRef]) -> dict[int, _Running]:
-    if not accounts:
-        return {}
-    ids = [account.id for account in accounts]
-    locked = (
-        select(Account.id, Account.balance, Account.sequence)
-        .where(Account.id.in_(ids))
-        .order_by(Account.id)
-        .with_for_update()
-    )
-    return {row.id: _Running(row.balance, row.sequence) for row in session.connection().execute(locked)}
+def _take_personal(
+    session: Session,
+    accounts: Sequence[AccountRef],
+    held: Sequence[Held],
+    waiting: dict[int, _Change] | None,
+) -> dict[int, _Running]:
+    """Return how personal accounts stand, locked: with what waits to be written in this transaction."""
+    found = {it.account.id: _Running(it.balance, it.sequence) for it in held}
+    ids = [account.id for account in accounts if account.id not in found]
+    if ids:
+        locked = (
+            select(Account.id, Account.balance, Account.sequence)
+            .where(Account.id.in_(ids))
+            .order_by(Account.id)
+            .with_for_update()
+        )
+        rows = session.connection().execute(locked)
+        found |= {row.id: _Running(row.balance, row.sequence) for row in rows}
+    for account_id, running in found.items():
+        unwritten = (waiting or {}).get(account_id, _Change())
+        running.balance += unwritten.amount
+        running.sequence += unwritten.steps
+    return found
 
 
 def _row(transfer: Transfer, state: dict[int, _Running], now: datetime) -> dict[str, object]:
@@ -190,37 +266,35 @@ def _row(transfer: Transfer, state: dict[int, _Running], now: datetime) -> dict[
     return row
 
 
-_STORE = (
-    update(Account)
-    .where(Account.id == bindparam("account"))
-    .values(balance=bindparam("new_balance"), sequence=bindparam("new_sequence"))
-)
-
-
-def _store_personal(session: Session, state: dict[int, _Running]) -> None:
-    for account, running in state.items():
-        session.connection().execute(
-            _STORE, {"account": account, "new_balance": running.balance, "new_sequence": running.sequence}
+@lru_cache(maxsize=16)
+def _update(count: int, *, numbered: bool) -> Prepared:
+    # One statement for all rows: the hot ones are locked once, in the order of their ids.
+    def each(name: str) -> ColumnElement[int]:
+        changes = [bindparam(f"{name}{n}", type_=BigInt) for n in range(count)]
+        return case(
+            *((Account.id == bindparam(f"id{n}"), change) for n, change in enumerate(changes)), else_=0
         )
 
-
-@lru_cache(maxsize=16)
-def _guarded_update(count: int) -> Prepared:
-    # One statement for all guarded rows: the hot rows are locked once, in the order of their ids.
-    change = case(
-        *((Account.id == bindparam(f"id{n}"), bindparam(f"change{n}")) for n in range(count)), else_=0
-    )
+    new: dict[str, Any] = {"balance": Account.balance + each("amount")}
+    if numbered:
+        new["sequence"] = Account.sequence + each("steps")
     return Prepared(
         update(Account)
-        .where(Account.id.in_([bindparam(f"id{n}") for n in range(count)]), Account.balance + change >= 0)
-        .values(balance=Account.balance + change)
+        .where(
+            Account.id.in_([bindparam(f"id{n}") for n in range(count)]), Account.balance + each("amount") >= 0
+        )
+        .values(new)
     )
 
 
-def _change_guarded(session: Session, changes: Sequence[tuple[int, int]]) -> None:
+def _apply(session: Session, changes: Mapping[int, _Change]) -> None:
+    if not changes:
+        return
+    numbered = any(change.steps for change in changes.values())
     values: dict[str, int] = {}
-    for number, (account, amount) in enumerate(changes):
-        values[f"id{number}"] = account
-        values[f"change{number}"] = amount
-    if _guarded_update(len(changes)).run(session, values) != len(changes):
-        raise InsufficientBalance(tuple(account for account, _ in changes))
+    for number, (account, change) in enumerate(sorted(changes.items())):
+        values |= {f"id{number}": account, f"amount{number}": change.amount}
+        if numbered:
+            values[f"steps{number}"] = change.steps
+    if _update(len(changes), numbered=numbered).run(session, values) != len(changes):
+        raise InsufficientBalance(tuple(sorted(changes)))

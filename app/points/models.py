@@ -1,8 +1,7 @@
-"""Lots of points and the entries that tell how they came.
+"""Lots of points: what was granted together, how it came, who bears it, until when it counts (PTS-03).
 
-The balance itself is the ledger's (asset points, one personal account per person and kind). A lot says
-who bears the cost and until when the points count; an entry is the line that the member and the cost
-accounting read.
+The balance itself is the ledger's (asset points, one personal account per person and kind). A lot is at once
+the line that the member and the cost accounting read of its granting.
 """
 
 from datetime import datetime
@@ -28,6 +27,7 @@ class PointsLot(Base):
     __tablename__ = "points_lots"
     __table_args__ = (
         Index("ix_points_lots_person_id_kind_expires_at", "person_id", "kind", "expires_at"),
+        Index("ix_points_lots_person_id_id", "person_id", "id"),
         enum_check("kind", PointsKind),
         CheckConstraint("granted > 0", name="granted"),
         CheckConstraint("remaining >= 0 AND remaining <= granted", name="remaining"),
@@ -41,25 +41,6 @@ class PointsLot(Base):
     remaining: Mapped[int] = big_int(doc="points")
     expires_at: Mapped[datetime | None] = moment(nullable=True, doc="none: never")
     granted_at: Mapped[datetime] = moment()
-
-
-class PointsEntry(Base):
-    """One change of a person's points, with manner, time, quantity and bearer (PTS-03); append-only."""
-
-    __tablename__ = "points_entries"
-    __table_args__ = (
-        Index("ix_points_entries_person_id_id", "person_id", "id"),
-        enum_check("kind", PointsKind),
-        CheckConstraint("points <> 0", name="points"),
-    )
-    id: Mapped[int] = id_column()
-    brand_id: Mapped[int] = ref("brands.id")
-    person_id: Mapped[int] = ref("persons.id")
-    lot_id: Mapped[int] = ref("points_lots.id")
-    kind: Mapped[PointsKind] = enum_column(PointsKind)
-    points: Mapped[int] = big_int(doc="points; below zero when they leave")
     manner: Mapped[str] = text_column(48, exact=True)
-    bearer: Mapped[str] = text_column(64, exact=True)
-    ref_id: Mapped[int] = ref(doc="what they were granted for, such as an award")
+    ref_id: Mapped[int] = ref(doc="what it was granted for, such as an award")
     transfer_key: Mapped[str] = text_column(96, exact=True, doc="its movement in the ledger")
-    at: Mapped[datetime] = moment()

@@ -8,8 +8,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.ledger.models import Account, Asset
-from app.points.models import PointsEntry, PointsKind, PointsLot
-from app.points.operations import purse
+from app.ledger.operations import AccountRef
+from app.points.models import PointsKind, PointsLot
+from app.points.operations import issuing, purse
+
+
+def issuing_account(
+    session: Session, *, brand_id: int, kind: PointsKind = PointsKind.SPENDABLE
+) -> AccountRef | None:
+    """Return the account from which a brand's points of `kind` come; None before it is opened."""
+    wanted = select(Account.id, Account.kind).where(
+        Account.asset == Asset.POINTS, Account.purpose == issuing(kind), Account.owner_id == brand_id
+    )
+    row = session.connection().execute(wanted).first()
+    return None if row is None else AccountRef(row.id, row.kind, Asset.POINTS)
 
 
 def balance(
@@ -36,7 +48,7 @@ def balance(
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """One line of a member's points: `points` came (or, below zero, left) in this `manner` at this time."""
+    """One line of a member's points: `points` came in this `manner` at this time."""
 
     id: int
     kind: PointsKind
@@ -59,22 +71,21 @@ def entries(
     """Return a cluster's entries, the newest first; `before_id` is the last id of the page before."""
     wanted = (
         select(
-            PointsEntry.id,
-            PointsEntry.kind,
-            PointsEntry.points,
-            PointsEntry.manner,
-            PointsEntry.bearer,
-            PointsEntry.ref_id,
+            PointsLot.id,
+            PointsLot.kind,
+            PointsLot.granted,
+            PointsLot.manner,
+            PointsLot.bearer,
+            PointsLot.ref_id,
             PointsLot.expires_at,
-            PointsEntry.at,
+            PointsLot.granted_at,
         )
-        .join(PointsLot, PointsLot.id == PointsEntry.lot_id)
-        .where(PointsEntry.person_id.in_(person_ids))
-        .order_by(PointsEntry.id.desc())
+        .where(PointsLot.person_id.in_(person_ids))
+        .order_by(PointsLot.id.desc())
         .limit(limit)
     )
     if before_id is not None:
-        wanted = wanted.where(PointsEntry.id < before_id)
+        wanted = wanted.where(PointsLot.id < before_id)
     if kind is not None:
-        wanted = wanted.where(PointsEntry.kind == kind)
+        wanted = wanted.where(PointsLot.kind == kind)
     return [EntryView(*row) for row in session.connection().execute(wanted)]

@@ -55,8 +55,9 @@ class NewAward:
 
     Money has `amount_fen` (at least 10, the least that WeChat Pay transfers), `payer_id`, `remark` (at
     most 32 characters, on the shopper's bill) and the accounts `budget` (guarded) and `committed` (open).
-    Points have `points` and, if they end, `points_expire_at`. Any prize may come out of a `stock` (guarded)
-    into `awarded` (open), one piece. `held_reason` keeps it back for a review.
+    Points have `points`, `points_expire_at` if they end, and `points_source` if the account that they come
+    from is known. Any prize may come out of a `stock` (guarded) into `awarded` (open), one piece.
+    `held_reason` keeps it back for a review.
     """
 
     brand_id: int
@@ -77,6 +78,7 @@ class NewAward:
     committed: AccountRef | None = None
     stock: AccountRef | None = None
     awarded: AccountRef | None = None
+    points_source: AccountRef | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could never be fulfilled."""
@@ -137,7 +139,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     )
     movements = _commitments(award_id, award)
     if award.kind is AwardKind.POINTS and state is AwardState.FULFILLED:
-        _give_points(session, award_id, award, now=now, along=movements)
+        _give_points(session, award_id, award, now=now, along=movements, source=award.points_source)
     elif movements:
         post(session, movements, now=now)
     return AwardView(
@@ -193,6 +195,7 @@ def _give_points(
     *,
     now: datetime,
     along: Sequence[Transfer] = (),
+    source: AccountRef | None = None,
 ) -> None:
     points.grant(
         session,
@@ -207,6 +210,7 @@ def _give_points(
         ref_id=award_id,
         now=now,
         along=along,
+        source=source,
     )
 
 

@@ -1,6 +1,7 @@
 """Draws under 64 connections: exactly the stock, never a fen more than the budget, one winner per code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -85,17 +86,17 @@ def test_random_amounts_never_pass_the_budget(crowd: Crowd, race_seed: int) -> N
     assert left["budget"] < 200
 
 
-def _check_then_write(session: Session, changes: Sequence[tuple[int, int]]) -> None:
+def _check_then_write(session: Session, changes: Mapping[int, Any]) -> None:
     """The guard taken out: what most systems do, a check in the program and a write of what it saw."""
     connection = session.connection()
-    seen = select(Account.id, Account.balance).where(Account.id.in_([account for account, _ in changes]))
+    seen = select(Account.id, Account.balance).where(Account.id.in_(changes))
     left = {row.id: row.balance for row in connection.execute(seen)}
-    if any(left[account] + change < 0 for account, change in changes):
+    if any(left[account] + change.amount < 0 for account, change in changes.items()):
         raise InsufficientBalance(tuple(left))
     connection.execute(text("SELECT SLEEP(0.002)"))
-    for account, change in changes:
+    for account, change in changes.items():
         written = update(Account).where(Account.id == account)
-        connection.execute(written.values(balance=left[account] + change))
+        connection.execute(written.values(balance=left[account] + change.amount))
 
 
 @pytest.mark.parametrize("limit", ["stock", "budget"])
@@ -103,7 +104,7 @@ def test_without_the_guard_there_is_more_than_there_was(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     campaign = _ten_pieces(crowd) if limit == "stock" else _ten_yuan(crowd)
-    monkeypatch.setattr(ledger, "_change_guarded", _check_then_write)
+    monkeypatch.setattr(ledger, "_apply", _check_then_write)
     result = crowd.draw_all(crowd.members, seed=0)
     crowd.forget_money(campaign)
     assert _won(result) > PIECES

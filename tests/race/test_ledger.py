@@ -1,7 +1,8 @@
 """A guarded account under 64 connections: exactly what is there goes out, and never a fen more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -62,19 +63,19 @@ def test_a_stock_of_ten_gives_exactly_ten(wide_db: Database, race_seed: int) -> 
         assert audit(session) == []
 
 
-def _check_then_write(session: Session, changes: Sequence[tuple[int, int]]) -> None:
+def _check_then_write(session: Session, changes: Mapping[int, Any]) -> None:
     """The guard taken out: what most systems do, a check in the program and a write of what it saw."""
     connection = session.connection()
-    for account, change in changes:
+    for account, change in changes.items():
         left = connection.execute(select(Account.balance).where(Account.id == account)).scalar_one()
-        if left + change < 0:
+        if left + change.amount < 0:
             raise InsufficientBalance((account,))
         connection.execute(text("SELECT SLEEP(0.002)"))
-        connection.execute(update(Account).where(Account.id == account).values(balance=left + change))
+        connection.execute(update(Account).where(Account.id == account).values(balance=left + change.amount))
 
 
 def test_without_the_guard_more_than_ten_win(wide_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "_change_guarded", _check_then_write)
+    monkeypatch.setattr(operations, "_apply", _check_then_write)
     winners, _left, _waits = _take_all(wide_db, seed=0)
     assert winners > STOCK
     with wide_db.read() as session:

@@ -691,13 +691,15 @@ def statements(world: CampaignWorld) -> Iterator[Callable[[Callable[[], Any]], l
     [
         ([money("yuan", 100)], 8),
         ([money("yuan", 100, stock=5)], 8),
+        ([points("yuan", 10)], 10),
+        ([points("yuan", 10, stock=5)], 10),
         ([nothing("yuan")], 5),
     ],
 )
 def test_a_draw_takes_eight_statements(
     world: CampaignWorld, statements: Any, prizes: list[dict[str, Any]], most: int
 ) -> None:
-    """Ten with the edge's two; a diamond in a regional pool with multipliers pays no more."""
+    """Ten with the edge's two for money, twelve for points; multipliers and regional pools cost no more."""
     world.run(
         prizes=prizes,
         pools=[

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database, Replay
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
-from app.ledger.models import AccountKind, Asset
-from app.ledger.operations import AccountRef, Transfer, ensure_account, hot_rows_last, post
+from app.ledger.models import Account, AccountKind, Asset, TransferRow
+from app.ledger.operations import AccountRef, Transfer, ensure_account, hold_personal, hot_rows_last, post
 from app.ledger.queries import audit, balances, is_posted, open_balance
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -166,15 +166,35 @@ def test_too_little_at_the_end_is_a_lost_race(clean_db: Database) -> None:
         assert balances(session, [budget.id]) == {budget.id: 1000}
 
 
-def test_nothing_hot_takes_nothing_at_the_end(clean_db: Database) -> None:
+def test_a_purse_is_written_with_the_hot_rows_and_numbered_on_the_way(clean_db: Database) -> None:
+    budget, committed = clean_db.transact(_shop)
+    seen: list[str] = []
+
     def work(session: Session) -> None:
         issued = _account(session, AccountKind.OPEN, "issued", 0, Asset.POINTS)
-        person = _account(session, AccountKind.PERSONAL, "points", 7, Asset.POINTS)
         with hot_rows_last(session):
-            post(session, [Transfer("p", issued, person, 10, "draw", 1)], now=NOW)
-        assert balances(session, [person.id]) == {person.id: 10}
+            for key in ("p", "q"):
+                held = hold_personal(
+                    session, asset=Asset.POINTS, purpose="points", owner_id=7, brand_id=None, now=NOW
+                )
+                moved = [
+                    Transfer(key, issued, held.account, 10, "draw", 1),
+                    Transfer(f"{key}:fen", budget, committed, 100, "draw", 1),
+                ]
+                post(session, moved, now=NOW, held=[held])
+        event.listen(session.bind, "before_cursor_execute", lambda *call: seen.append(call[2]))
 
     clean_db.transact(work)
+    assert [statement.split()[0] for statement in seen] == ["UPDATE"]
+    with clean_db.read() as session:
+        purse = session.execute(select(Account).where(Account.purpose == "points")).scalar_one()
+        assert (purse.balance, purse.sequence) == (20, 2)
+        numbers = select(TransferRow.credit_sequence, TransferRow.credit_balance).where(
+            TransferRow.key.in_(["p", "q"])
+        )
+        assert sorted(session.execute(numbers)) == [(1, 10), (2, 20)]
+        assert balances(session, [budget.id]) == {budget.id: 800}
+        assert audit(session) == []
 
 
 def test_nonsense_is_refused(session: Session, funding: AccountRef, budget: AccountRef) -> None:

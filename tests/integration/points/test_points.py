@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
-from app.ledger.models import AccountKind, Asset
+from app.ledger.models import AccountKind, Asset, TransferRow
 from app.ledger.operations import Transfer, ensure_account
 from app.ledger.queries import audit
 from app.points import operations, queries
-from app.points.models import PointsEntry, PointsKind, PointsLot
+from app.points.models import PointsKind, PointsLot
 from tests.factories.prizes import PrizeWorld
 
 
@@ -65,16 +65,18 @@ def test_a_lot_past_its_end_does_not_count(world: PrizeWorld) -> None:
 def test_each_entry_says_manner_time_quantity_and_bearer(world: PrizeWorld) -> None:
     person = world.person()
     lot = grant(world, person, 10, bearer="dealer:7", reason="award", ref_id=4711)
-    entry = world.read(lambda session: session.scalars(select(PointsEntry)).one())
+    (entry,) = world.read(queries.entries, person_ids=[person])
     assert (entry.manner, entry.at, entry.points, entry.bearer) == (
         "award",
         world.clock.now(),
         10,
         "dealer:7",
     )
-    assert (entry.lot_id, entry.ref_id, entry.brand_id) == (lot, 4711, world.brand_id)
+    assert (entry.id, entry.ref_id) == (lot, 4711)
     kept = world.read(lambda session: session.scalars(select(PointsLot)).one())
-    assert (kept.granted, kept.remaining, kept.bearer) == (10, 10, "dealer:7")
+    assert (kept.granted, kept.remaining, kept.bearer, kept.brand_id) == (10, 10, "dealer:7", world.brand_id)
+    moved = select(TransferRow.amount).where(TransferRow.key == kept.transfer_key)
+    assert world.read(lambda session: session.execute(moved).scalar_one()) == 10
 
 
 def test_entries_come_page_by_page_newest_first(world: PrizeWorld) -> None:

@@ -52,7 +52,7 @@ def test_nothing_is_an_award_too(world: PrizeWorld) -> None:
     [
         ({}, 3),
         ({"kind": AwardKind.NOTHING, "stock": None, "awarded": None}, 1),
-        ({"kind": AwardKind.POINTS, "points": 5}, 9),
+        ({"kind": AwardKind.POINTS, "points": 5}, 6),
     ],
 )
 def test_a_grant_costs_few_statements_and_the_hot_rows_come_last(
