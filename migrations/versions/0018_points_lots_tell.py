@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_column, create_index, drop_table
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 
 _TOLD = ("manner", "ref_id", "transfer_key")
 _LOTS = sa.table("points_lots", sa.column("id"), *map(sa.column, _TOLD))
