@@ -110,7 +110,9 @@ def _run(
         f"\n  Start page       {product}/\n"
         f"  QR sheet         {product}/sheet\n"
         f"  Shopper's phone  {sandbox}/phone\n"
-        f"  API pages        {product}/miniprogram/docs\n\n"
+        f"  API pages        {product}/miniprogram/docs\n"
+        "  Operator         set -a; . " + environment["SAOMA_DATA"] + "/demo.env; set +a;"
+        " bin/saoma login olga  (password: demo-accounts.txt beside it)\n\n"
         "  Ctrl-C stops it; the data stay in " + environment["SAOMA_DATA"] + "\n\n"
     )
     sys.stdout.flush()

@@ -16,6 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.orm import Session
 
+from app.access import operations as accounts
+from app.access.operations import NewAccount
+from app.access.roles import Role
+from app.access.sessions import change_password
 from app.campaigns import funding
 from app.campaigns import operations as campaigns
 from app.catalogue.operations import create_product
@@ -63,7 +67,32 @@ def seed(environment: Mapping[str, str], sandbox: str, say: Say) -> None:
         say(f"making the demo brand, {BATCH_SIZE:,} codes and a running campaign")
         notify_url = f"{settings.public_url}/miniprogram/v1/callbacks/pay/{MCHID}"
         db.transact(lambda session: _make_brand(session, keys, platform, notify_url))
+    file = settings.data / "demo-accounts.txt"
+    if not file.exists():
+        _make_accounts(db, file)
+        say(f"made console accounts; their names and passwords are in {file}")
     db.dispose()
+
+
+def _make_accounts(db: Database, file: Path) -> None:
+    """Make two accounts with every role, since what matters takes two; keep their passwords in `file`."""
+    passwords = {login: secrets.token_urlsafe(15) for login in ("olga", "peter")}
+    passing, now = secrets.token_urlsafe(15), SystemClock().now()
+
+    def work(session: Session) -> None:
+        first = NewAccount("olga", "Olga", passwords["olga"], frozenset(Role))
+        accounts.create_first(session, account=first, now=now)
+        second = NewAccount("peter", "Peter", passing, frozenset(Role))
+        accounts.create(session, account=second, now=now)
+        change_password(
+            session, login="peter", password=passing, new_password=passwords["peter"], now=now
+        ).require()
+
+    temporary = file.with_suffix(".new")
+    temporary.touch(mode=0o600)
+    temporary.write_text("".join(f"{login} {password}\n" for login, password in passwords.items()))
+    db.transact(work)
+    temporary.replace(file)
 
 
 def _make_brand(

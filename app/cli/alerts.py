@@ -1,7 +1,9 @@
 """`saoma alerts`: what somebody must look at."""
 
 import click
+from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.alerts.operations import resolve_alert
 from app.alerts.queries import open_alerts
 from app.cli.context import Cli, json_option, pass_cli, show
@@ -45,6 +47,10 @@ def settle(cli: Cli, /, *, kind: str, subject: str) -> None:
     """Mark the open alert KIND of SUBJECT as settled."""
     now = cli.container.clock.now()
     by = cli.actor.label
-    if not cli.write(lambda session: resolve_alert(session, kind=kind, subject=subject, by=by, now=now)):
-        raise click.ClickException("there is no such open alert; `saoma alerts list` shows them")
+
+    def work(session: Session) -> None:
+        if not resolve_alert(session, kind=kind, subject=subject, by=by, now=now):
+            raise click.ClickException("there is no such open alert; `saoma alerts list` shows them")
+
+    cli.act(Act.ALERT_SETTLED, work, on=f"alert {kind} {subject}")
     click.echo("settled")

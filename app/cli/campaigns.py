@@ -9,6 +9,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.campaigns import funding, operations, queries
 from app.campaigns.errors import (
     DisclosureIncomplete,
@@ -20,6 +21,7 @@ from app.campaigns.errors import (
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.kernel.fen import format_yuan, parse_yuan
+from app.kernel.json import Json
 from app.payouts.queries import payer_of
 
 _VERIFIED_AT_ONCE = 500
@@ -31,7 +33,7 @@ def campaigns() -> None:
     """Make, fund, publish, change, stop and end campaigns.
 
     A campaign is named BRAND/KEY. What a change may do once it runs, and when a second operator must
-    approve it (SAOMA_OPERATOR names who you are), is told in docs/campaigns.md.
+    approve it, is told in docs/campaigns.md.
 
     \b
     Examples:
@@ -54,10 +56,12 @@ def _find(session: Session, name: str) -> int:
     return queries.campaign_by_key(session, brand_id=owner, key=key).id
 
 
-def _act(cli: Cli, name: str, work: Callable[[Session, int], Any]) -> Any:
+def _act(cli: Cli, act: Act, name: str, work: Callable[[Session, int], Any], **detail: Json) -> Any:
     """Run `work` on the campaign `name`; print every fault of a refusal before the line that ends it."""
     try:
-        return cli.write(lambda session: work(session, _find(session, name)))
+        return cli.act(
+            act, lambda session: work(session, _find(session, name)), on=f"campaign {name}", detail=detail
+        )
     except _WITH_FAULTS as error:
         faults: Any = error.extra.get("errors", [])
         for fault in faults:
@@ -65,12 +69,13 @@ def _act(cli: Cli, name: str, work: Callable[[Session, int], Any]) -> Any:
         raise
 
 
-def _with_reason(cli: Cli, name: str, act: Callable[..., None], reason: str | None) -> None:
+def _with_reason(cli: Cli, act: Act, name: str, work: Callable[..., None], reason: str | None) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     _act(
         cli,
+        act,
         name,
-        lambda session, campaign: act(session, campaign_id=campaign, reason=reason, now=now, actor=actor),
+        lambda session, campaign: work(session, campaign_id=campaign, reason=reason, now=now, actor=actor),
     )
 
 
@@ -89,7 +94,7 @@ def create(cli: Cli, /, *, name: str, mchid: str | None) -> None:
         paying = payer_of(session, mchid).id if mchid else None
         return operations.create(session, brand_id=owner, key=key, payer_id=paying, now=now, actor=actor)
 
-    cli.write(work)
+    cli.act(Act.CAMPAIGN_CREATED, work, on=f"campaign {name}", detail={"payer": mchid})
     click.echo(f"campaign {name} created; save its rules next")
 
 
@@ -106,6 +111,7 @@ def save(cli: Cli, /, *, name: str, file: Path) -> None:
         raise click.ClickException(f"{file.name} is not JSON: {error}") from None
     saved = _act(
         cli,
+        Act.CAMPAIGN_SAVED,
         name,
         lambda session, campaign: operations.save_version(
             session, campaign_id=campaign, document=document, now=now, actor=actor
@@ -128,10 +134,12 @@ def payer(cli: Cli, /, *, name: str, mchid: str) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     _act(
         cli,
+        Act.CAMPAIGN_PAYER,
         name,
         lambda session, campaign: operations.choose_payer(
             session, campaign_id=campaign, payer_id=payer_of(session, mchid).id, now=now, actor=actor
         ),
+        payer=mchid,
     )
     click.echo(f"{mchid} pays from now on")
 
@@ -168,7 +176,8 @@ def fund(
         funding.fund(session, campaign_id=campaign, amount_fen=amount_fen, **common)
         return True
 
-    if _act(cli, name, work):
+    signed_fen = -amount_fen if outwards else amount_fen
+    if _act(cli, Act.BUDGET_MOVED, name, work, amount_fen=signed_fen, pool=pool, reference=reference):
         click.echo(f"{format_yuan(amount_fen)} yuan {'taken out' if outwards else 'added'}")
     else:
         again = f"saoma campaigns approve-outflow {name} {reference}"
@@ -184,10 +193,12 @@ def approve_outflow(cli: Cli, /, *, name: str, reference: str) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     _act(
         cli,
+        Act.BUDGET_APPROVED,
         name,
         lambda session, campaign: funding.approve_outflow(
             session, campaign_id=campaign, reference=reference, now=now, actor=actor
         ),
+        reference=reference,
     )
     click.echo("moved")
 
@@ -202,10 +213,12 @@ def withdraw_outflow(cli: Cli, /, *, name: str, reference: str, reason: str) -> 
     now, actor = cli.container.clock.now(), cli.actor
     _act(
         cli,
+        Act.BUDGET_WITHDRAWN,
         name,
         lambda session, campaign: funding.withdraw_outflow(
             session, campaign_id=campaign, reference=reference, reason=reason, now=now, actor=actor
         ),
+        reference=reference,
     )
     click.echo("withdrawn")
 
@@ -251,6 +264,7 @@ def stock(cli: Cli, /, *, name: str, prize: str, pieces: int, reference: str, ou
     move = funding.stock_out if outwards else funding.stock_in
     _act(
         cli,
+        Act.STOCK_MOVED,
         name,
         lambda session, campaign: move(
             session,
@@ -261,6 +275,9 @@ def stock(cli: Cli, /, *, name: str, prize: str, pieces: int, reference: str, ou
             now=now,
             actor=actor,
         ),
+        prize=prize,
+        pieces=-pieces if outwards else pieces,
+        reference=reference,
     )
     click.echo(f"{pieces:,} {'taken out' if outwards else 'added'}")
 
@@ -278,6 +295,7 @@ def publish(cli: Cli, /, *, name: str, reason: str | None) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     done = _act(
         cli,
+        Act.CAMPAIGN_PUBLISHED,
         name,
         lambda session, campaign: operations.publish(
             session,
@@ -303,6 +321,7 @@ def change(cli: Cli, /, *, name: str, reason: str | None) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     done = _act(
         cli,
+        Act.CAMPAIGN_CHANGED,
         name,
         lambda session, campaign: operations.change(
             session, campaign_id=campaign, now=now, actor=actor, reason=reason
@@ -330,10 +349,12 @@ def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     done = _act(
         cli,
+        Act.CAMPAIGN_APPROVED,
         name,
         lambda session, campaign: operations.approve(
             session, campaign_id=campaign, rules_sha256=sha256, now=now, actor=actor
         ),
+        sha256=sha256,
     )
     click.echo(f"version {done.version} is in force")
 
@@ -344,7 +365,7 @@ def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
 @pass_cli
 def withdraw(cli: Cli, /, *, name: str, reason: str) -> None:
     """Take a proposed change back, or turn it down; it stays as a draft."""
-    _with_reason(cli, name, operations.withdraw, reason)
+    _with_reason(cli, Act.CAMPAIGN_WITHDRAWN, name, operations.withdraw, reason)
     click.echo("withdrawn")
 
 
@@ -354,7 +375,7 @@ def withdraw(cli: Cli, /, *, name: str, reason: str) -> None:
 @pass_cli
 def stop(cli: Cli, /, *, name: str, reason: str) -> None:
     """Stop a campaign at once: the emergency act. What was won stays won."""
-    _with_reason(cli, name, operations.stop, reason)
+    _with_reason(cli, Act.CAMPAIGN_STOPPED, name, operations.stop, reason)
     click.echo("stopped")
 
 
@@ -364,7 +385,7 @@ def stop(cli: Cli, /, *, name: str, reason: str) -> None:
 @pass_cli
 def resume(cli: Cli, /, *, name: str, reason: str) -> None:
     """Let a stopped campaign go on."""
-    _with_reason(cli, name, operations.resume, reason)
+    _with_reason(cli, Act.CAMPAIGN_RESUMED, name, operations.resume, reason)
     click.echo("running")
 
 
@@ -374,7 +395,7 @@ def resume(cli: Cli, /, *, name: str, reason: str) -> None:
 @pass_cli
 def end(cli: Cli, /, *, name: str, reason: str | None) -> None:
     """End a campaign for good; its seed is public from now on."""
-    _with_reason(cli, name, operations.end, reason)
+    _with_reason(cli, Act.CAMPAIGN_ENDED, name, operations.end, reason)
     click.echo("ended; the seed is published")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.catalogue.queries import products
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
@@ -15,6 +16,7 @@ from app.codes import operations, queries
 from app.codes.outcome import CodeLevel, Placement
 from app.codes.packs import Pack, write_csv
 from app.codes.sheets import PictureKind, SheetLayout, write_pictures
+from app.kernel.json import Json
 
 _RANGE = (
     click.option("--first", default=0, show_default=True, help="First index."),
@@ -81,7 +83,9 @@ def create(
             now=now,
         )
 
-    click.echo(f"batch {cli.write(work)}: {size:,} codes, not active yet")
+    facts: dict[str, Json] = {"brand": brand, "sku": sku, "lot": lot, "size": size}
+    made = cli.act(Act.BATCH_CREATED, work, on=lambda number: f"batch {number}", detail=facts)
+    click.echo(f"batch {made}: {size:,} codes, not active yet")
 
 
 @batches.command("list")
@@ -110,10 +114,13 @@ def list_batches(cli: Cli, /, *, as_json: bool) -> None:
 def activate(cli: Cli, /, *, batch: int, first: int, last: int | None) -> None:
     """Make a range of codes usable: from now on a scan of them counts."""
     now, actor = cli.container.clock.now(), cli.actor
-    cli.write(
+    cli.act(
+        Act.CODES_ACTIVATED,
         lambda session: operations.activate(
             session, batch_id=batch, first_index=first, last_index=last, actor=actor, now=now
-        )
+        ),
+        on=f"batch {batch}",
+        detail={"first": first, "last": last},
     )
     click.echo("active")
 
@@ -134,7 +141,8 @@ def ship(
     known = dict(item.split("=", 1) for item in attributes if "=" in item)
     if len(known) != len(attributes):
         raise click.ClickException("an attribute is written name=value, each name once")
-    cli.write(
+    cli.act(
+        Act.CODES_SHIPPED,
         lambda session: operations.ship(
             session,
             batch_id=batch,
@@ -144,7 +152,9 @@ def ship(
             last_index=last,
             actor=actor,
             now=now,
-        )
+        ),
+        on=f"batch {batch}",
+        detail={"first": first, "last": last, "region": region},
     )
     click.echo("shipped")
 
@@ -156,7 +166,7 @@ def ship(
 @pass_cli
 def freeze(cli: Cli, /, *, batch: int, reason: str, first: int, last: int | None) -> None:
     """Stop a range of codes at once: the emergency act."""
-    _stop_or_go(cli, operations.freeze, batch, reason, (first, last))
+    _stop_or_go(cli, Act.CODES_FROZEN, batch, reason, (first, last))
     click.echo("frozen")
 
 
@@ -167,19 +177,21 @@ def freeze(cli: Cli, /, *, batch: int, reason: str, first: int, last: int | None
 @pass_cli
 def unfreeze(cli: Cli, /, *, batch: int, reason: str, first: int, last: int | None) -> None:
     """Let a range of codes work again."""
-    _stop_or_go(cli, operations.unfreeze, batch, reason, (first, last))
+    _stop_or_go(cli, Act.CODES_UNFROZEN, batch, reason, (first, last))
     click.echo("working again")
 
 
-def _stop_or_go(
-    cli: Cli, act: Callable[..., None], batch: int, reason: str, indexes: tuple[int, int | None]
-) -> None:
+def _stop_or_go(cli: Cli, act: Act, batch: int, reason: str, indexes: tuple[int, int | None]) -> None:
+    work = operations.freeze if act is Act.CODES_FROZEN else operations.unfreeze
     now, actor = cli.container.clock.now(), cli.actor
     first, last = indexes
-    cli.write(
-        lambda session: act(
+    cli.act(
+        act,
+        lambda session: work(
             session, batch_id=batch, reason=reason, first_index=first, last_index=last, actor=actor, now=now
-        )
+        ),
+        on=f"batch {batch}",
+        detail={"first": first, "last": last},
     )
 
 
@@ -200,10 +212,14 @@ def packs() -> None:
 def _pack(cli: Cli, batch: int, first: int, count: int | None) -> Pack:
     now = cli.container.clock.now()
     book = cli.container.code_book
-    return cli.read(
+    # Unused codes are as good as money: who had them printed is written down.
+    return cli.act(
+        Act.CODES_PRINTED,
         lambda session: queries.print_pack(
             session, book=book, batch_id=batch, first_index=first, count=count, now=now
-        )
+        ),
+        on=f"batch {batch}",
+        detail={"first": first, "count": count},
     )
 
 

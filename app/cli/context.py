@@ -1,21 +1,26 @@
-"""What every command shares: the container, who is asking, and how a refusal is said."""
+"""What every command shares: the container, who is signed in, and how a refusal is said."""
 
-import getpass
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from app.access.errors import NotSignedIn
+from app.access.roles import Act
+from app.access.sessions import Caller, perform, recognise
 from app.config import BadSettings, Settings, load_settings
 from app.db import migrate
 from app.factory import Container, build_container
-from app.kernel.actor import Actor, ActorKind
+from app.kernel.actor import Actor
 from app.kernel.errors import DomainError
+from app.kernel.json import Json
 
 T = TypeVar("T")
 
@@ -40,13 +45,59 @@ class Cli:
         return container
 
     @property
-    def actor(self) -> Actor:
-        """The operator: SAOMA_OPERATOR, or the account of the machine."""
-        return Actor(ActorKind.OPERATOR, os.environ.get("SAOMA_OPERATOR") or getpass.getuser())
+    def session_file(self) -> Path:
+        """Where the token of whoever is signed in is kept: one file per person and installation."""
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        installation = hashlib.sha256(self.settings.public_url.encode()).hexdigest()[:12]
+        return state / "saoma" / f"session-{installation}"
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction and commit."""
-        return self.container.db.transact(work)
+    @property
+    def token(self) -> str:
+        """The token that `saoma login` kept; raise NotSignedIn without one."""
+        try:
+            return self.session_file.read_text(encoding="ascii")
+        except FileNotFoundError:
+            raise NotSignedIn("you are not signed in: `saoma login NAME`") from None
+
+    def keep_token(self, token: str) -> None:
+        """Keep the token of a session in a file that only its owner can read."""
+        file = self.session_file
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
+        temporary.write_text(token, encoding="ascii")
+        temporary.replace(file)
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who is signed in; raise NotSignedIn."""
+        token, now = self.token, self.container.clock.now()
+        return self.read(lambda session: recognise(session, token=token, now=now))
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever is signed in, as operations know them."""
+        return self.caller.actor
+
+    def act(
+        self,
+        act: Act,
+        work: Callable[[Session], T],
+        *,
+        on: str | Callable[[T], str],
+        detail: Mapping[str, Json] | None = None,
+    ) -> T:
+        """Run `work` in one transaction as an act of whoever is signed in, and write it into the audit trail.
+
+        Args: on names what the act is done to, or tells it from what came of it; see `perform`.
+        """
+        token, now = self.token, self.container.clock.now()
+        return self.container.db.transact(
+            lambda session: perform(
+                session, token=token, act=act, work=work, subject=on, now=now, detail=detail
+            )
+        )
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on a session that writes nothing."""

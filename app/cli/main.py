@@ -2,7 +2,9 @@
 
 import click
 
+from app.cli.accounts import accounts, login, logout, whoami
 from app.cli.alerts import alerts
+from app.cli.audit import audit
 from app.cli.campaigns import campaigns, draws
 from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
@@ -29,8 +31,10 @@ def saoma() -> None:
 
 
 _GROUPS = (
+    accounts,
     alerts,
     apps,
+    audit,
     awards,
     batches,
     brands,
@@ -41,6 +45,8 @@ _GROUPS = (
     draws,
     keys,
     lists,
+    login,
+    logout,
     outbox,
     packs,
     payers,
@@ -51,6 +57,7 @@ _GROUPS = (
     products,
     stores,
     trace,
+    whoami,
 )
 
 for group in _GROUPS:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.codes import qr
@@ -43,10 +44,12 @@ def publish(cli: Cli, /, *, version: str, zh: Path, en: Path) -> None:
     """Publish VERSION. Everybody who agreed to an earlier one is asked again."""
     now = cli.container.clock.now()
     texts = zh.read_text(encoding="utf-8"), en.read_text(encoding="utf-8")
-    policy = cli.write(
+    policy = cli.act(
+        Act.POLICY_PUBLISHED,
         lambda session: members.publish_policy(
             session, version=version, text_zh=texts[0], text_en=texts[1], now=now
-        )
+        ),
+        on=f"policy {version}",
     )
     click.echo(f"policy {version} published, sha256 {policy.sha256}")
 
@@ -85,7 +88,8 @@ def add_placement(cli: Cli, /, *, kind: str, label: str, svg: Path | None, **mor
         )
         return placement.key
 
-    link = f"{cli.settings.public_url}/p/{cli.write(work)}"
+    made = cli.act(Act.PLACEMENT_ADDED, work, on=lambda key: f"placement {key}", detail={"kind": kind})
+    link = f"{cli.settings.public_url}/p/{made}"
     if svg is not None:
         svg.write_text(qr.svg(qr.text_matrix(link)), encoding="utf-8")
     click.echo(link)
@@ -122,7 +126,8 @@ def put(cli: Cli, /, *, kind: str, subject_kind: str, subject: str, **more: Any)
     now, actor = cli.container.clock.now(), cli.actor
     spelled = str(cli.id("pe", subject)) if subject.startswith("pe_") else subject
     ends: datetime | None = now + timedelta(days=more["days"]) if more["days"] else None
-    entry = cli.write(
+    entry = cli.act(
+        Act.LIST_PUT,
         lambda session: risk.put_on_list(
             session,
             kind=ListKind(kind),
@@ -133,7 +138,9 @@ def put(cli: Cli, /, *, kind: str, subject_kind: str, subject: str, **more: Any)
             expires_at=ends,
             now=now,
             actor=actor,
-        )
+        ),
+        on=lambda made: f"list entry {made}",
+        detail={"list": kind, "about": subject_kind, "effect": more["effect"], "days": more["days"]},
     )
     click.echo(f"entry {entry}")
 
@@ -144,7 +151,11 @@ def put(cli: Cli, /, *, kind: str, subject_kind: str, subject: str, **more: Any)
 def remove(cli: Cli, /, *, entry: int) -> None:
     """Take ENTRY off its list."""
     now, actor = cli.container.clock.now(), cli.actor
-    cli.write(lambda session: risk.take_off_list(session, entry_id=entry, now=now, actor=actor))
+    cli.act(
+        Act.LIST_REMOVED,
+        lambda session: risk.take_off_list(session, entry_id=entry, now=now, actor=actor),
+        on=f"list entry {entry}",
+    )
     click.echo("removed")
 
 
@@ -218,7 +229,7 @@ def held(cli: Cli, /, *, brand: str, as_json: bool) -> None:
 @pass_cli
 def release(cli: Cli, /, *, award: str, reason: str) -> None:
     """Let a held award go to its winner."""
-    _decide(cli, rewards.release, award, reason)
+    _decide(cli, Act.AWARD_RELEASED, rewards.release, award, reason)
 
 
 @awards.command()
@@ -227,11 +238,15 @@ def release(cli: Cli, /, *, award: str, reason: str) -> None:
 @pass_cli
 def refuse(cli: Cli, /, *, award: str, reason: str) -> None:
     """Refuse for good a held award, or one that could not be paid; budget and stock return."""
-    _decide(cli, rewards.refuse, award, reason)
+    _decide(cli, Act.AWARD_REFUSED, rewards.refuse, award, reason)
 
 
-def _decide(cli: Cli, act: Callable[..., awards_of.AwardView], award: str, reason: str) -> None:
+def _decide(cli: Cli, act: Act, work: Callable[..., awards_of.AwardView], award: str, reason: str) -> None:
     number = cli.id("aw", award)
     now, actor = cli.container.clock.now(), cli.actor
-    decided = cli.write(lambda session: act(session, award_id=number, reason=reason, now=now, actor=actor))
+    decided = cli.act(
+        act,
+        lambda session: work(session, award_id=number, reason=reason, now=now, actor=actor),
+        on=f"award {award}",
+    )
     click.echo(decided.state.value)

@@ -2,6 +2,7 @@
 
 import click
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.outbox import operations, queries
 
@@ -54,7 +55,12 @@ def parked(cli: Cli, /, *, as_json: bool) -> None:
 def replay(cli: Cli, /, *, message: int) -> None:
     """Let parked MESSAGE run again. Mend the cause first: `saoma outbox parked` tells it."""
     now = cli.container.clock.now()
-    cli.write(lambda session: operations.replay(session, message_id=message, by=cli.actor.label, now=now))
+    by = cli.actor.label
+    cli.act(
+        Act.MESSAGE_REPLAYED,
+        lambda session: operations.replay(session, message_id=message, by=by, now=now),
+        on=f"message {message}",
+    )
     click.echo("it will run with the next round")
 
 

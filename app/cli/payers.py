@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id, secret_from
 from app.kernel.fen import format_yuan, parse_yuan
@@ -73,7 +74,8 @@ def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> N
         )
         return operations.save_payer(session, payer=details, now=now, actor=actor)
 
-    cli.write(work)
+    facts = {"max_fen": most_fen, "serial_no": serial, "apps": list(more["appids"])}  # type: ignore[call-overload]
+    cli.act(Act.PAYER_SAVED, work, on=f"payer {mchid}", detail=facts)
     click.echo(f"payer {mchid} saved; `saoma doctor` tries it")
 
 
@@ -102,10 +104,12 @@ def list_payers(cli: Cli, /, *, as_json: bool) -> None:
 def pause(cli: Cli, /, *, mchid: str, reason: str) -> None:
     """Open no more bills with payer MCHID until `resume`; nothing is lost."""
     now, actor = cli.container.clock.now(), cli.actor
-    cli.write(
+    cli.act(
+        Act.PAYER_PAUSED,
         lambda session: operations.pause(
             session, payer_id=queries.payer_of(session, mchid).id, reason=reason, now=now, actor=actor
-        )
+        ),
+        on=f"payer {mchid}",
     )
     click.echo("paused")
 
@@ -116,9 +120,11 @@ def pause(cli: Cli, /, *, mchid: str, reason: str) -> None:
 def resume(cli: Cli, /, *, mchid: str) -> None:
     """Let payer MCHID pay again, after a top-up or a pause; waiting bills go out at once."""
     now, actor = cli.container.clock.now(), cli.actor
-    woken = cli.write(
+    woken = cli.act(
+        Act.PAYER_RESUMED,
         lambda session: operations.resume(
             session, payer_id=queries.payer_of(session, mchid).id, now=now, actor=actor
-        )
+        ),
+        on=f"payer {mchid}",
     )
     click.echo(f"paying again; {woken} waiting bills are due now")

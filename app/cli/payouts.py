@@ -3,6 +3,7 @@
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.identity import queries as identity
 from app.kernel.fen import format_yuan
@@ -62,8 +63,10 @@ def close(cli: Cli, /, *, bill: str, reason: str) -> None:
     again ten minutes later; the scheduler does that.
     """
     now, actor = cli.container.clock.now(), cli.actor
-    message = cli.write(
-        lambda session: closing.close_bill(session, bill_no=bill, reason=reason, now=now, actor=actor)
+    message = cli.act(
+        Act.BILL_CLOSED,
+        lambda session: closing.close_bill(session, bill_no=bill, reason=reason, now=now, actor=actor),
+        on=f"bill {bill}",
     )
     cli.container.drainer.deliver(closing.CLOSE_TOPIC, message)
     state = cli.read(lambda session: closing.progress(session, bill_no=bill))
@@ -78,9 +81,12 @@ def close(cli: Cli, /, *, bill: str, reason: str) -> None:
 def conclude(cli: Cli, /, *, bill: str, paid: bool, evidence: str) -> None:
     """End BILL by your word, once WeChat Pay cannot tell any more; `close` must have asked it."""
     now, actor, registry = cli.container.clock.now(), cli.actor, cli.container.registry
-    cli.write(
+    cli.act(
+        Act.BILL_CONCLUDED,
         lambda session: closing.conclude(
             session, registry, bill_no=bill, paid=paid, evidence=evidence, now=now, actor=actor
-        )
+        ),
+        on=f"bill {bill}",
+        detail={"paid": paid},
     )
     click.echo(f"{bill}: {'paid' if paid else 'not paid'}; its award follows with the next round")

@@ -3,10 +3,12 @@
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.identity import operations, queries
 from app.identity.operations import Decision
 from app.identity.values import Claimed, IdentifierKind, normalise_phone
+from app.kernel.json import Json
 from app.members import operations as members
 from app.members import queries as members_of
 
@@ -44,7 +46,11 @@ def find(cli: Cli, /, *, phone: str | None, member_no: str | None) -> None:
             raise click.ClickException("give --member-no, or --phone such as 13800138000")
         return queries.person_by_identifier(session, claim=Claimed(IdentifierKind.PHONE, "", number))
 
-    found = cli.read(work)
+    def told(found: int | None) -> str:
+        return "nobody" if found is None else f"person {cli.public('pe', found)}"
+
+    by: dict[str, Json] = {"by": "member_no" if member_no is not None else "phone"}
+    found = cli.act(Act.PERSON_FOUND, work, on=told, detail=by)
     if found is None:
         raise click.ClickException("nobody is known by this")
     click.echo(cli.public("pe", found))
@@ -90,7 +96,7 @@ def show_person(cli: Cli, /, *, person: str, as_json: bool) -> None:
             )
         return rows
 
-    show(cli.read(work), as_json=as_json)
+    show(cli.act(Act.PERSON_SHOWN, work, on=f"person {person}"), as_json=as_json)
 
 
 @persons.command()
@@ -103,10 +109,13 @@ def merge(cli: Cli, /, *, person: str, other: str, reason: str, force: bool) -> 
     """Make PERSON and OTHER one; it can be taken back."""
     pair = cli.id("pe", person), cli.id("pe", other)
     now, actor = cli.container.clock.now(), cli.actor
-    merge_id = cli.write(
+    merge_id = cli.act(
+        Act.PERSONS_MERGED,
         lambda session: operations.merge(
             session, person_id=pair[0], other_id=pair[1], reason=reason, now=now, actor=actor, force=force
-        )
+        ),
+        on=lambda made: f"merge {cli.public('mg', made)}",
+        detail={"person": person, "other": other, "force": force},
     )
     click.echo(f"merged; `saoma persons unmerge {cli.public('mg', merge_id)}` takes it back")
 
@@ -119,8 +128,10 @@ def unmerge(cli: Cli, /, *, merge_id: str, reason: str) -> None:
     """Take a merge back: each side has its own again."""
     number = cli.id("mg", merge_id)
     now, actor = cli.container.clock.now(), cli.actor
-    roots = cli.write(
-        lambda session: operations.unmerge(session, merge_id=number, reason=reason, now=now, actor=actor)
+    roots = cli.act(
+        Act.PERSONS_UNMERGED,
+        lambda session: operations.unmerge(session, merge_id=number, reason=reason, now=now, actor=actor),
+        on=f"merge {merge_id}",
     )
     click.echo("apart again: " + " and ".join(cli.public("pe", root) for root in roots))
 
@@ -151,10 +162,13 @@ def decide(cli: Cli, /, *, conflict: str, decision: str) -> None:
     """Decide an open conflict: merge, keep_apart, or move the identifier to the claimant."""
     number = cli.id("co", conflict)
     now, actor = cli.container.clock.now(), cli.actor
-    state = cli.write(
+    state = cli.act(
+        Act.CONFLICT_DECIDED,
         lambda session: operations.resolve_conflict(
             session, conflict_id=number, decision=Decision(decision), now=now, actor=actor
-        )
+        ),
+        on=f"conflict {conflict}",
+        detail={"decision": decision},
     )
     click.echo(state.value)
 
@@ -168,7 +182,12 @@ def tier(cli: Cli, /, *, person: str, tier: str) -> None:
     number = cli.id("pe", person)
     now, actor = cli.container.clock.now(), cli.actor
     wanted = None if tier == "none" else tier
-    cli.write(lambda session: members.set_tier(session, person_id=number, tier=wanted, now=now, actor=actor))
+    cli.act(
+        Act.TIER_SET,
+        lambda session: members.set_tier(session, person_id=number, tier=wanted, now=now, actor=actor),
+        on=f"person {person}",
+        detail={"tier": wanted},
+    )
     click.echo(f"tier: {tier}")
 
 
@@ -178,9 +197,11 @@ def reconcile(cli: Cli, /) -> None:
     """Recompute who is one over all identifiers: what a changed rule would now join."""
     after: int | None = 0
     examined = merged = asked = 0
+    # One entry for the whole run; its steps act by rule, as the system.
+    cli.act(Act.IDENTITIES_RECONCILED, lambda _: None, on="all identifiers")
     while after is not None:
         start, now = after, cli.container.clock.now()
-        step = cli.write(
+        step = cli.container.db.transact(
             lambda session, start=start, now=now: operations.reconcile_batch(  # type: ignore[misc]
                 session, after_id=start, limit=_BATCH, now=now
             )

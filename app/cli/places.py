@@ -5,9 +5,11 @@ import os
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.catalogue import operations as catalogue
 from app.catalogue import queries as products_of
 from app.cli.context import Cli, json_option, pass_cli, show
+from app.kernel.json import Json
 from app.organisation import operations as organisation
 from app.organisation import queries as organisation_queries
 
@@ -31,7 +33,11 @@ def brands() -> None:
 def add_brand(cli: Cli, /, *, slug: str, zh: str, en: str) -> None:
     """Add the brand SLUG."""
     now = cli.container.clock.now()
-    cli.write(lambda session: organisation.create_brand(session, slug=slug, name_zh=zh, name_en=en, now=now))
+    cli.act(
+        Act.BRAND_ADDED,
+        lambda session: organisation.create_brand(session, slug=slug, name_zh=zh, name_en=en, now=now),
+        on=f"brand {slug}",
+    )
     click.echo(f"brand {slug} added")
 
 
@@ -72,7 +78,7 @@ def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None) -> N
             session, appid=appid, secret=secret, brand_id=brand_id(session, brand), now=now
         )
 
-    cli.write(work)
+    cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand})
     click.echo(f"app {appid} registered")
 
 
@@ -117,7 +123,7 @@ def add_product(cli: Cli, /, *, brand: str, sku: str, line: str, zh: str, en: st
             **fields,  # type: ignore[arg-type]
         )
 
-    cli.write(work)
+    cli.act(Act.PRODUCT_ADDED, work, on=f"product {brand}/{sku}")
     click.echo(f"product {sku} added")
 
 
@@ -158,8 +164,11 @@ def dealers() -> None:
 def save_dealer(cli: Cli, /, *, code: str, name: str, regions: tuple[str, ...]) -> None:
     """Add the dealer CODE, or change its name and regions."""
     now = cli.container.clock.now()
-    cli.write(
-        lambda session: organisation.save_dealer(session, code=code, name=name, regions=regions, now=now)
+    cli.act(
+        Act.DEALER_SAVED,
+        lambda session: organisation.save_dealer(session, code=code, name=name, regions=regions, now=now),
+        on=f"dealer {code}",
+        detail={"regions": list[Json](regions)},
     )
     click.echo(f"dealer {code} saved")
 
@@ -196,10 +205,13 @@ def stores() -> None:
 def save_store(cli: Cli, /, *, code: str, name: str, dealer: str, region: str) -> None:
     """Add the store CODE, or change its name and region."""
     now = cli.container.clock.now()
-    cli.write(
+    cli.act(
+        Act.STORE_SAVED,
         lambda session: organisation.save_store(
             session, code=code, name=name, dealer_code=dealer, region=region, now=now
-        )
+        ),
+        on=f"store {code}",
+        detail={"dealer": dealer, "region": region},
     )
     click.echo(f"store {code} saved")
 

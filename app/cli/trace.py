@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.codes import files
 from app.codes.queries import locate, print_pack
@@ -41,16 +42,21 @@ def import_file(cli: Cli, /, *, file: Path) -> None:
     """
     now, actor, book = cli.container.clock.now(), cli.actor, cli.container.code_book
     digest = files.sha256(file)
-    found = cli.write(
-        lambda session: imports.begin(session, file_sha256=digest, file_name=file.name, actor=actor, now=now)
+    # One entry in the trail for the whole file; its portions follow from it.
+    found = cli.act(
+        Act.EVENTS_IMPORTED,
+        lambda session: imports.begin(session, file_sha256=digest, file_name=file.name, actor=actor, now=now),
+        on=lambda begun: f"import {begun.id}",
+        detail={"sha256": digest},
     )
+    transact = cli.container.db.transact
     done = found.records
     records = documents.read(file)
     for _ in islice(records, done):
         pass
     portions = 0
     while portion := list(islice(records, imports.PORTION)):
-        refused = cli.write(
+        refused = transact(
             lambda session, portion=portion, done=done: imports.add_portion(  # type: ignore[misc]
                 session,
                 import_id=found.id,
@@ -68,8 +74,8 @@ def import_file(cli: Cli, /, *, file: Path) -> None:
         portions += 1
         if portions % _TOLD_EVERY == 0:
             click.echo(f"{done:,} records", err=True)
-    cli.write(lambda session: imports.end(session, import_id=found.id, now=cli.container.clock.now()))
-    ended = cli.write(
+    transact(lambda session: imports.end(session, import_id=found.id, now=cli.container.clock.now()))
+    ended = transact(
         lambda session: imports.begin(session, file_sha256=digest, file_name=file.name, actor=actor, now=now)
     )
     click.echo(
@@ -122,10 +128,12 @@ def wrong(cli: Cli, /, *, event_id: str, reason: str, corrected_by: tuple[str, .
     """Declare an event wrong. It stays in the record; the right event is imported beside it."""
     now, actor = cli.container.clock.now(), cli.actor
     error = Declaration(reason, now, corrected_by)
-    cli.write(
+    cli.act(
+        Act.EVENT_DECLARED_WRONG,
         lambda session: operations.declare_error(
             session, event_id=event_id, error=error, actor=actor, now=now
-        )
+        ),
+        on=f"event {event_id}",
     )
     click.echo("declared wrong")
 
@@ -138,6 +146,12 @@ def export(cli: Cli, /, *, code: str, into: Path | None) -> None:
     """Write the events of CODE as an EPCIS 2.0 document. It holds the code: treat it like money."""
     found = locate_code(cli, code)
     book, now = cli.container.code_book, cli.container.clock.now()
+    cli.act(
+        Act.CODES_EXPORTED,
+        lambda _: None,
+        on=f"batch {found.batch_id}",
+        detail={"index": found.code_index},
+    )
     with cli.container.db.read() as session:
         events = [
             (event, queries.event_ranges(session, event_id=event.id))

@@ -15,11 +15,15 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The party behind a write. `label` is a name of ours (an account, a job), never personal data."""
+    """The party behind a write. `label` is a name of ours (an account, a job), never personal data.
+
+    `account_id`: the console account of an operator who is signed in.
+    """
 
     kind: ActorKind
     label: str
     person_id: int | None = None
+    account_id: int | None = None
 
 
 SYSTEM = Actor(ActorKind.SYSTEM, "system")

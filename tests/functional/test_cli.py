@@ -14,6 +14,7 @@ from app.cli.main import saoma
 from app.db import secrets
 from app.db.secrets import KeyRing
 from tests.factories.campaigns import document, money
+from tests.support.operators import EVERY_ROLE, enter, operators_environment
 
 Saoma = Callable[..., Result]
 
@@ -28,7 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
         "SAOMA_CODE_KEY": key,
         "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
         "SAOMA_PUBLIC_URL": "https://m.example.com",
-        "SAOMA_OPERATOR": "olga",
+        **operators_environment(tmp_path),
         "APP_SECRET": "s" * 32,
         "APIV3": "k" * 32,
     }
@@ -48,6 +49,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
         return result
 
     call("db", "upgrade")
+    enter(call)
+    return call
+
+
+@pytest.fixture
+def as_peter(run: Saoma, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Saoma:
+    """The command as a second person with every role, signed in beside the first one."""
+    monkeypatch.setenv("PETERS_PASSWORD", "another long sentence")
+    run("accounts", "create", "peter", "--name", "Peter", *EVERY_ROLE, "--password-env", "PASSWORD")
+
+    def call(*arguments: str, ok: bool = True) -> Result:
+        with monkeypatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(tmp_path / "peters"))
+            return run(*arguments, ok=ok)
+
+    call("login", "peter", "--password-env", "PASSWORD")
+    changed = ("--password-env", "PASSWORD", "--new-password-env", "PETERS_PASSWORD")
+    call("accounts", "password", *changed)
     return call
 
 
@@ -142,9 +161,7 @@ def test_faulty_settings_are_all_named(run: Saoma, monkeypatch: pytest.MonkeyPat
     assert "SAOMA_CODE_KEY" in said
 
 
-def test_a_campaign_from_the_rules_file_to_the_end(
-    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path, as_peter: Saoma) -> None:
     _add_payer(brand, tmp_path)
     brand("campaigns", "create", "tea/june", "--payer", "1900000001")
     rules = document(
@@ -167,9 +184,7 @@ def test_a_campaign_from_the_rules_file_to_the_end(
     assert "PO-2-back" in brand("campaigns", "outflows", "tea/june").stdout
     same = brand("campaigns", "approve-outflow", "tea/june", "PO-2-back", ok=False)
     assert "[second_operator_needed]" in same.stderr
-    with monkeypatch.context() as peter:
-        peter.setenv("SAOMA_OPERATOR", "peter")
-        brand("campaigns", "approve-outflow", "tea/june", "PO-2-back")
+    as_peter("campaigns", "approve-outflow", "tea/june", "PO-2-back")
     brand(*out, "PO-4", "10")
     brand("campaigns", "withdraw-outflow", "tea/june", "PO-4", "--reason", "a dearer print")
     assert json.loads(brand("campaigns", "outflows", "tea/june", "--json").stdout) == []
@@ -198,7 +213,7 @@ def test_a_campaign_from_the_rules_file_to_the_end(
 
 
 def test_a_campaign_over_another_one_needs_a_second_operator(
-    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    brand: Saoma, tmp_path: Path, as_peter: Saoma
 ) -> None:
     _add_payer(brand, tmp_path)
     period = {"starts_at": "2026-01-01T00:00:00+08:00", "ends_at": "2099-01-01T00:00:00+08:00"}
@@ -216,12 +231,11 @@ def test_a_campaign_over_another_one_needs_a_second_operator(
     assert "needs approval: overlaps.june" in proposed
     sha256 = proposed.split()[-1]
     assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/cheap", sha256, ok=False).stderr
-    monkeypatch.setenv("SAOMA_OPERATOR", "peter")
-    assert "version 1 is in force" in brand("campaigns", "approve", "tea/cheap", sha256).stdout
+    assert "version 1 is in force" in as_peter("campaigns", "approve", "tea/cheap", sha256).stdout
 
 
 def test_a_change_against_shoppers_needs_a_second_operator(
-    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    brand: Saoma, tmp_path: Path, as_peter: Saoma
 ) -> None:
     _add_payer(brand, tmp_path)
     brand("campaigns", "create", "tea/june", "--payer", "1900000001")
@@ -241,8 +255,7 @@ def test_a_change_against_shoppers_needs_a_second_operator(
     brand("campaigns", "withdraw", "tea/june", "--reason", "not now")
     brand("campaigns", "change", "tea/june", "--reason", "price")
     assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/june", sha256, ok=False).stderr
-    monkeypatch.setenv("SAOMA_OPERATOR", "peter")
-    assert "version 2 is in force" in brand("campaigns", "approve", "tea/june", sha256).stdout
+    assert "version 2 is in force" in as_peter("campaigns", "approve", "tea/june", sha256).stdout
 
 
 def test_faulty_rules_are_listed(brand: Saoma, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from app.cli.main import saoma
 from app.db import secrets
 from app.db.secrets import KeyRing
+from tests.support.operators import enter, operators_environment
 
 Saoma = Callable[..., Result]
 AT = "2026-05-04T08:00:00+08:00"
@@ -26,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
         "SAOMA_CODE_KEY": key,
         "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
         "SAOMA_PUBLIC_URL": "https://m.example.com",
-        "SAOMA_OPERATOR": "olga",
+        **operators_environment(tmp_path),
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -40,6 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
         return result
 
     call("db", "upgrade")
+    enter(call)
     call("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
     call("products", "add", "tea", "T-330", "--line", "tea", "--zh", "绿茶", "--en", "Green tea")
     call("batches", "create", "tea", "T-330", "--lot", "L-1", "--size", "240", "--under-cap")

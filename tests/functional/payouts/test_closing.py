@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.cli.main import saoma
 from app.outbox.models import OutboxMessage
 from app.payouts.models import Bill
+from tests.support.operators import enter, operators_environment
 from tests.support.product import environment
 from tests.support.shop import Shop
 
@@ -24,7 +25,7 @@ Saoma = Callable[..., Result]
 def run(embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
     """Runs the command on the shop's installation; `ok=False` expects a refusal in one line."""
     url = embedded_shop.container.db.engine.url.render_as_string(hide_password=False)
-    platform = {"SAOMA_PAY_API_URL": embedded_shop.sandbox.base_url, "SAOMA_OPERATOR": "olga"}
+    platform = {"SAOMA_PAY_API_URL": embedded_shop.sandbox.base_url} | operators_environment(tmp_path)
     for name, value in environment(url, tmp_path, **platform).items():
         monkeypatch.setenv(name, value)
 
@@ -33,6 +34,7 @@ def run(embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert result.exit_code == (0 if ok else 2), result.output
         return result
 
+    enter(call)
     return call
 
 

@@ -1,0 +1,21 @@
+"""People who use the command in tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.access.roles import Role
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+EVERY_ROLE = [part for role in Role for part in ("--role", role.value)]
+
+
+def operators_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of somebody who keeps their session in `folder`."""
+    return {"XDG_STATE_HOME": str(folder / "state"), "PASSWORD": PASSWORD}
+
+
+def enter(call: Callable[..., object]) -> None:
+    """Make the first account, olga with every role, and sign in."""
+    given = ["--password-env", "PASSWORD"]
+    call("accounts", "create", "olga", "--name", "Olga", *EVERY_ROLE, *given, "--first")
+    call("login", "olga", *given)
