@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.access.roles import Role
 
-PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+PASSWORD = "correct horse battery"
 EVERY_ROLE = [part for role in Role for part in ("--role", role.value)]
 
 
