@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_index, create_table
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 
 _ROLES = (
     "role IN ('administrator', 'auditor', 'engineer', 'marketing', 'factory', 'finance', 'approver',"
