@@ -93,8 +93,15 @@ def test_a_frozen_range_is_stopped_until_it_is_freed(shop) -> None:
     assert shop.scan(shop.code(batch_id, 199)).outcome is ScanOutcome.FROZEN
     assert shop.scan(shop.code(batch_id, 99)).outcome is ScanOutcome.OK
     assert shop.scan(shop.code(batch_id, 200)).outcome is ScanOutcome.OK
+    shop.mark(operations.unfreeze, batch_id, reason="found a box", first_index=150, last_index=159)
+    assert [shop.scan(shop.code(batch_id, index)).outcome for index in (149, 150, 159, 160)] == [
+        ScanOutcome.FROZEN,
+        ScanOutcome.OK,
+        ScanOutcome.OK,
+        ScanOutcome.FROZEN,
+    ]
     shop.mark(operations.unfreeze, batch_id, reason="found")
-    assert shop.scan(shop.code(batch_id, 150)).outcome is ScanOutcome.OK
+    assert shop.scan(shop.code(batch_id, 149)).outcome is ScanOutcome.OK
 
 
 def test_a_code_printed_outside_waits_for_its_shipment(shop) -> None:

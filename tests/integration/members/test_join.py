@@ -282,6 +282,11 @@ def test_every_touchpoint_has_its_own_code_and_is_credited(
     assert queries.joined_by_placement(people.session, placement_id=other.id) == 0
     row = people.session.scalars(select(Member)).one()
     assert (row.placement_id, row.store_ref, row.guide_ref) == (made.id, "s-1", "g-2")
+    # Without a guide of their own, the placement's store and guide are credited.
+    second = people.login("o-2").person_id
+    join(second, source=Source(manner=JoinManner.PLACEMENT, placement_id=made.id))
+    row = people.session.scalars(select(Member).where(Member.person_id == second)).one()
+    assert (row.placement_id, row.store_ref, row.guide_ref) == (made.id, "s-1", "g-1")
 
 
 def test_a_closed_placement_leads_nowhere(people: People, join: Join) -> None:

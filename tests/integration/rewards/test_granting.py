@@ -32,11 +32,11 @@ def test_a_prize_without_a_stock_counts_no_pieces(world: PrizeWorld) -> None:
 def test_points_are_there_at_once(world: PrizeWorld) -> None:
     person = world.person()
     expires = world.clock.now() + timedelta(days=365)
-    won = world.grant(person, kind=AwardKind.POINTS, points=30, points_expire_at=expires)
+    won = world.grant(person, kind=AwardKind.POINTS, points=30, points_expire_at=expires, campaign_id=77)
     assert (won.state, won.resolved_at, won.points) == (AwardState.FULFILLED, world.clock.now(), 30)
     assert world.read(points.balance, person_ids=[person], now=world.clock.now()) == 30
     (entry,) = world.read(points.entries, person_ids=[person])
-    assert (entry.points, entry.manner, entry.bearer) == (30, "award", "campaign:1")
+    assert (entry.points, entry.manner, entry.bearer) == (30, "award", "campaign:77")
     assert (entry.ref_id, entry.expires_at, entry.kind) == (won.id, expires, PointsKind.SPENDABLE)
     assert world.books() == {"budget": 100_000, "committed": 0, "paid": 0, "stock": 99, "awarded": 1}
 

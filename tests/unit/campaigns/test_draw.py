@@ -267,6 +267,17 @@ def test_what_is_sold_out_falls_to_the_next_that_can_be_paid() -> None:
     assert broke.skipped[1] == Skipped("yuan", Shortage.BUDGET)
 
 
+def test_after_the_pools_own_fallback_comes_the_campaigns() -> None:
+    """DRAW-08."""
+    of = rules(
+        prizes=[money("ten_yuan", 1000, stock=1), money("yuan", 100), points("ten", 10)],
+        pools=[pool("everybody", 0, {"ten_yuan": 1}, fallback=["yuan"])],
+        fallback=["ten"],
+    )
+    assert draw(of, sold_out=("ten_yuan",), budget_left_fen=100).prize == "yuan"
+    assert draw(of, sold_out=("ten_yuan",), budget_left_fen=99).prize == "ten"
+
+
 def test_the_budget_is_enough_to_the_last_fen() -> None:
     of = sure([money("yuan", 100), points("ten", 10)])
     assert draw(of, budget_left_fen=100).prize == "yuan"
