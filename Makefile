@@ -1,7 +1,7 @@
 # Saoma's commands. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format race bench features clean
+.PHONY: help run test lint format race simulate bench features clean
 
 PYTHON := .venv/bin/python
 # Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
@@ -41,6 +41,10 @@ race: ## Race the guards of the database: 64 connections, 50 seeds (make test ru
 	@bin/venv dev
 	@bin/ensure-mariadb
 	@SAOMA_RACE_SEEDS=50 $(PYTHON) -m pytest -m race
+
+simulate: ## Let a ring of 500 loose on a leaked pack of 20,000 codes, and say what it took
+	@bin/venv dev
+	@SAOMA_SIMULATE=1 $(PYTHON) -m pytest -m simulate -s
 
 bench: ## Measure against bare baselines; prints a table, writes bench/latest.json
 	@bin/venv dev

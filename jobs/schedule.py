@@ -24,6 +24,7 @@ from app.payouts import operations as payouts
 from app.reconciliation import closing as reconciliation
 from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
+from app.risk import counting, watch
 
 log = logging.getLogger("saoma.jobs")
 
@@ -66,16 +67,20 @@ def drain(container: Container) -> int:
 
 
 def purge(container: Container) -> int:
-    """Remove attempts, callback bodies and stored answers that have aged out."""
+    """Remove attempts, callback bodies, stored answers and counts of scans that have aged out."""
     now, db = container.clock.now(), container.db
-    return _portions(
-        lambda: db.transact(
-            lambda session: outbox.purge(session, now=now, keep=KEEP_ATTEMPTS, limit=_PURGE_BATCH)
+    return (
+        _portions(
+            lambda: db.transact(
+                lambda session: outbox.purge(session, now=now, keep=KEEP_ATTEMPTS, limit=_PURGE_BATCH)
+            )
         )
-    ) + _portions(
-        lambda: db.transact(
-            lambda session: idempotency.purge(session, now=now, keep=KEEP_ANSWERS, limit=_PURGE_BATCH)
+        + _portions(
+            lambda: db.transact(
+                lambda session: idempotency.purge(session, now=now, keep=KEEP_ANSWERS, limit=_PURGE_BATCH)
+            )
         )
+        + _portions(lambda: db.transact(lambda session: counting.purge_counters(session, now=now)))
     )
 
 
@@ -104,6 +109,12 @@ def lapse(container: Container) -> int:
     return _portions(lambda: db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH)))
 
 
+def watch_risk(container: Container) -> int:
+    """Mark whom the risk rules hit, and warn of them."""
+    now, db = container.clock.now(), container.db
+    return _portions(lambda: db.transact(lambda session: watch.sweep(session, now=now)))
+
+
 def end_campaigns(container: Container) -> int:
     """End campaigns whose period is over; their seeds are public from then on."""
     now = container.clock.now()
@@ -126,6 +137,7 @@ JOBS = (
     Job("ask_for_statements", 60.0, ask_for_statements),
     Job("reconcile", 60.0, reconcile),
     Job("lapse", 60.0, lapse),
+    Job("watch_risk", 60.0, watch_risk),
     Job("end_campaigns", 60.0, end_campaigns),
     Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),

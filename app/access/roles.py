@@ -32,6 +32,7 @@ class Permission(StrEnum):
     PAYOUT_SETTLE = "payout.settle"
     AWARD_REVIEW = "award.review"
     RISK_LISTS = "risk.lists"
+    RISK_RULES = "risk.rules"
     MEMBER_READ_PERSONAL = "member.read_personal"
     MEMBER_CHANGE = "member.change"
 
@@ -77,6 +78,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         {
             Permission.AWARD_REVIEW,
             Permission.RISK_LISTS,
+            Permission.RISK_RULES,
             Permission.CODES_FREEZE,
             Permission.CAMPAIGN_STOP,
         }
@@ -141,6 +143,9 @@ class Act(StrEnum):
     AWARD_REFUSED = "award.refused"
     LIST_PUT = "list.put"
     LIST_REMOVED = "list.removed"
+    RISK_SAVED = "risk.saved"
+    RISK_SWITCHED = "risk.switched"
+    RISK_MARK_CLEARED = "risk.mark_cleared"
     PERSON_FOUND = "person.found"
     PERSON_SHOWN = "person.shown"
     PERSONS_MERGED = "persons.merged"
@@ -205,6 +210,9 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.AWARD_REFUSED: Permission.AWARD_REVIEW,
     Act.LIST_PUT: Permission.RISK_LISTS,
     Act.LIST_REMOVED: Permission.RISK_LISTS,
+    Act.RISK_SAVED: Permission.RISK_RULES,
+    Act.RISK_SWITCHED: Permission.RISK_RULES,
+    Act.RISK_MARK_CLEARED: Permission.RISK_RULES,
     Act.PERSON_FOUND: Permission.MEMBER_READ_PERSONAL,
     Act.PERSON_SHOWN: Permission.MEMBER_READ_PERSONAL,
     Act.PERSONS_MERGED: Permission.MEMBER_CHANGE,

@@ -17,6 +17,7 @@ from app.cli.payers import payers
 from app.cli.payouts import payouts
 from app.cli.persons import persons
 from app.cli.places import apps, brands, dealers, products, stores
+from app.cli.risk import risk
 from app.cli.trace import trace
 
 
@@ -55,6 +56,7 @@ _GROUPS = (
     placements,
     policies,
     products,
+    risk,
     stores,
     trace,
     whoami,

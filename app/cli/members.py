@@ -102,6 +102,7 @@ def lists() -> None:
     \b
     Examples:
       saoma lists put black phone 13800138000 --reason "fraud ring" --effect refuse --days 90
+      saoma lists put black address 203.0.113.0/24 --reason "bottling plant" --effect refuse
       saoma lists put white person 382663566481377280 --reason "tester"
       saoma lists show
     """

@@ -3,6 +3,7 @@
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _IPV6_CUSTOMER = 56
+_IPV4_NEIGHBOURS = 24
 
 
 def customer_of(address_text: str) -> str | None:
@@ -21,3 +22,14 @@ def customer_of(address_text: str) -> str | None:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ip_network((int(address), _IPV6_CUSTOMER), strict=False))
+
+
+def network_of(address_text: str) -> str | None:
+    """Return the network that an address is in: an IPv4 /24, an IPv6 customer's /56; None for no address.
+
+    Neighbours in it share an owner nearly always: an office, a plant, a carrier's gateway, a rented server.
+    """
+    customer = customer_of(address_text)
+    if customer is None or "/" in customer:
+        return customer
+    return str(ip_network((customer, _IPV4_NEIGHBOURS), strict=False))

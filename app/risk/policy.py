@@ -160,8 +160,8 @@ def _whole(value: object, least: int, most: int) -> bool:
 STANDARD = Policy(
     rules=(
         # A pack that leaked: many people in one neighbourhood of codes, faster than shelves are emptied.
-        Rule("leaked_range", {Measure.RANGE_HOUR: 60, Measure.RANGE_PERSONS_HOUR: 25}, Level.HOLD),
-        Rule("leaked_range_day", {Measure.RANGE_DAY: 300, Measure.RANGE_PERSONS_DAY: 60}, Level.HOLD),
+        Rule("leaked_range", {Measure.RANGE_HOUR: 120, Measure.RANGE_PERSONS_HOUR: 40}, Level.HOLD),
+        Rule("leaked_range_day", {Measure.RANGE_DAY: 600, Measure.RANGE_PERSONS_DAY: 100}, Level.HOLD),
         Rule(
             "leaked_far",
             {Measure.RANGE_HOUR: 30, Measure.RANGE_PERSONS_HOUR: 12, Measure.FAR_FROM_SHIPMENT: 2},

@@ -68,8 +68,8 @@ def subjects_of(
     found = [subjects.person(person_id) for person_id in person_ids]
     if batch_id is not None:
         found.append(subjects.batch(batch_id))
-    visitor = None if address is None else subjects.address(address)
-    return found if visitor is None else [*found, visitor]
+    places = () if address is None else (subjects.address(address), subjects.network(address))
+    return [*found, *[place for place in places if place is not None]]
 
 
 def verdict(

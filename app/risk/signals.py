@@ -9,10 +9,11 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_network
 from itertools import pairwise
 
 from app.db import secrets
+from app.kernel.addresses import network_of
 from app.organisation.regions import contains
 from app.risk.measures import Measure, Signals
 
@@ -53,24 +54,14 @@ def range_subject(batch_id: int, code_index: int) -> bytes:
 
 
 def address_block(address: str | None) -> str | None:
-    """Return the network of an address, "203.0.113.0/24" or a /56; None for none and for private ones.
+    """Return the network of an address, "36.112.9.0/24" or a /56; None for none and for private ones.
 
-    A shopper's phone changes its address within the network; a household or a small office has a /56.
+    A ring's accounts change their address within a network; a private one is the server's own neighbour.
     """
-    try:
-        found = ip_address(address or "")
-    except ValueError:
+    block = network_of(address or "")
+    if block is None or not ip_network(block).is_global:
         return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    if found.is_private or found.is_loopback or found.is_link_local:
-        return None
-    return _block(found)
-
-
-def _block(found: IPv4Address | IPv6Address) -> str:
-    host_bits, prefix, kind = (8, 24, IPv4Address) if found.version == 4 else (72, 56, IPv6Address)
-    return f"{kind(int(found) >> host_bits << host_bits)}/{prefix}"
+    return block
 
 
 def address_subject(address: str | None) -> bytes | None:

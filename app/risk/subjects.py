@@ -4,10 +4,12 @@ A phone has the hash that identity finds it by, so that the phones a person has 
 the lists inside the database, and no number leaves it.
 """
 
+from ipaddress import ip_network
+
 from app.db import secrets
 from app.identity.queries import digest
 from app.identity.values import normalise_phone, phone_claim
-from app.kernel.addresses import customer_of
+from app.kernel.addresses import customer_of, network_of
 from app.risk.errors import InvalidEntry
 from app.risk.lists import Subject, SubjectKind
 
@@ -31,6 +33,15 @@ def address(text: str) -> Subject | None:
     return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
 
 
+def network(text: str) -> Subject | None:
+    """Return the network that a visitor's address is in, a /24 or a /56, as a subject.
+
+    A bottling plant, a packaging printer or an office is fenced by its network (RISK-04).
+    """
+    spelling = network_of(text)
+    return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
+
+
 def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
     """Return what somebody typed as a subject and in its one spelling; raise InvalidEntry."""
     text = text.strip()
@@ -40,13 +51,23 @@ def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:
             raise InvalidEntry("this is not a phone number; write it with its country code, such as +86138…")
         return Subject(kind, digest(phone_claim(number))), number
     if kind is SubjectKind.ADDRESS:
-        spelling = customer_of(text)
+        spelling = _spell_network(text) if "/" in text else customer_of(text)
         if spelling is None:
-            raise InvalidEntry("this is not a network address, such as 203.0.113.7")
+            raise InvalidEntry(
+                "this is neither an address, such as 203.0.113.7, nor a network, a /24 or a /56"
+            )
         return _blind(kind, spelling), spelling
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise InvalidEntry("a person or a batch is named by its number")
     return _blind(kind, str(int(text))), str(int(text))
+
+
+def _spell_network(text: str) -> str | None:
+    try:
+        found = ip_network(text)
+    except ValueError:
+        return None
+    return str(found) if str(found) == network_of(str(found.network_address)) else None
 
 
 def _blind(kind: SubjectKind, value: str) -> Subject:

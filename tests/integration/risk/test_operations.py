@@ -77,6 +77,14 @@ def test_who_is_listed_does_not_get_away_by_their_next_address(
     assert view.subject == "2001:db8::/56"
 
 
+def test_a_factory_is_fenced_by_its_network(session: Session, visitor: Cluster) -> None:
+    """RISK-04: scans from a factory's network are abnormal, and refused without using anything up."""
+    put(session, SubjectKind.ADDRESS, "203.0.113.0/24", effect=Level.REFUSE, reason="bottling plant")
+    found = verdict(session, cluster=visitor, now=NOW, address="203.0.113.99")
+    assert found == Verdict(Level.REFUSE, ("black_address",))
+    assert verdict(session, cluster=visitor, now=NOW, address="203.0.114.1").level is Level.PASS
+
+
 @pytest.mark.parametrize("seen", ["", "unix:", "localhost", "fe80::1%eth0"])
 def test_a_visitor_whose_address_says_nothing_is_judged_by_the_rest(
     session: Session, visitor: Cluster, seen: str
@@ -133,6 +141,9 @@ def test_putting_the_same_subject_again_changes_its_entry(session: Session, visi
         (SubjectKind.BATCH, "", {}),
         (SubjectKind.PHONE, "12", {}),
         (SubjectKind.ADDRESS, "example.com", {}),
+        (SubjectKind.ADDRESS, "203.0.113.0/23", {}),
+        (SubjectKind.ADDRESS, "203.0.113.7/24", {}),
+        (SubjectKind.PERSON, "7", {"effect": Level.HOLD}),
         (SubjectKind.PERSON, "7", {"reason": " "}),
         (SubjectKind.PERSON, "7", {"reason": "x" * 201}),
         (SubjectKind.PERSON, "7", {"expires_at": NOW}),
