@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Sequence[str]] = {
     "codes": ("codes_per_second", "codes_rss_mb", "code_check_us"),
     "qr": ("qr_vs_default",),
     "drain": ("drain_vs_bare",),
+    "reconcile": ("reconcile_1m_s", "reconcile_rss_mb"),
     "scan_draw": (
         "scan_draw_vs_same_sql",
         "scan_draw_vs_bare5",

@@ -17,6 +17,7 @@ from app.cli.payers import payers
 from app.cli.payouts import payouts
 from app.cli.persons import persons
 from app.cli.places import apps, brands, dealers, products, stores
+from app.cli.reconcile import reconcile
 from app.cli.risk import risk
 from app.cli.trace import trace
 
@@ -57,6 +58,7 @@ _GROUPS = (
     policies,
     products,
     risk,
+    reconcile,
     stores,
     trace,
     whoami,
