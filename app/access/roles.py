@@ -139,6 +139,9 @@ class Act(StrEnum):
     PAYER_RESUMED = "payer.resumed"
     BILL_CLOSED = "bill.closed"
     BILL_CONCLUDED = "bill.concluded"
+    STATEMENT_ASKED = "statement.asked"
+    STATEMENT_PAYER = "statement.payer_set"
+    DIFFERENCE_RESOLVED = "difference.resolved"
     AWARD_RELEASED = "award.released"
     AWARD_REFUSED = "award.refused"
     LIST_PUT = "list.put"
@@ -206,6 +209,9 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.PAYER_RESUMED: Permission.PAYER_CHANGE,
     Act.BILL_CLOSED: Permission.PAYOUT_SETTLE,
     Act.BILL_CONCLUDED: Permission.PAYOUT_SETTLE,
+    Act.STATEMENT_ASKED: Permission.PAYOUT_SETTLE,
+    Act.STATEMENT_PAYER: Permission.PAYER_CHANGE,
+    Act.DIFFERENCE_RESOLVED: Permission.PAYOUT_SETTLE,
     Act.AWARD_RELEASED: Permission.AWARD_REVIEW,
     Act.AWARD_REFUSED: Permission.AWARD_REVIEW,
     Act.LIST_PUT: Permission.RISK_LISTS,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.kernel.fen import format_yuan
 from app.payouts import queries as payouts
@@ -46,14 +47,18 @@ def reconcile() -> None:
 @pass_cli
 def run(cli: Cli, /, *, mchid: str, day: str) -> None:
     """Fetch the bills of a day and close it now; a day that is closed stays as it is."""
-    wanted, now = read_day(day), cli.container.clock.now()
+    wanted, now, actor = read_day(day), cli.container.clock.now(), cli.actor
     payer_id = _payer(cli, mchid)
-    messages = cli.write(lambda session: operations.ask(session, payer_id=payer_id, day=wanted, now=now))
+    messages = cli.act(
+        Act.STATEMENT_ASKED,
+        lambda session: operations.ask(session, payer_id=payer_id, day=wanted, now=now),
+        on=f"statement {mchid} {wanted}",
+    )
     for message in messages:
         cli.container.drainer.deliver(operations.FETCH_TOPIC, message)
     folder = cli.settings.statements
     new = closing.close_day(
-        cli.container.db, payer_id=payer_id, day=wanted, folder=folder, now=now, actor=cli.actor
+        cli.container.db, payer_id=payer_id, day=wanted, folder=folder, now=now, actor=actor
     )
     closed = cli.read(lambda session: queries.closed_day(session, payer_id=payer_id, day=day))
     assert closed is not None
@@ -152,11 +157,13 @@ def differences(
 @pass_cli
 def resolve(cli: Cli, /, *, difference: str, reason: str) -> None:
     """Settle DIFFERENCE; the figures of its day stand."""
-    now, number = cli.container.clock.now(), cli.id("di", difference)
-    cli.write(
+    now, number, actor = cli.container.clock.now(), cli.id("di", difference), cli.actor
+    cli.act(
+        Act.DIFFERENCE_RESOLVED,
         lambda session: operations.resolve(
-            session, difference_id=number, reason=reason, now=now, actor=cli.actor
-        )
+            session, difference_id=number, reason=reason, now=now, actor=actor
+        ),
+        on=f"difference {difference}",
     )
     click.echo("settled")
 
@@ -188,11 +195,12 @@ def payer(cli: Cli, /, *, mchid: str, shared: bool) -> None:
 
     On a shared number, payments that are not ours are added up and not listed one by one.
     """
-    now, payer_id = cli.container.clock.now(), _payer(cli, mchid)
-    cli.write(
-        lambda session: operations.set_payer(
-            session, payer_id=payer_id, shared=shared, now=now, actor=cli.actor
-        )
+    now, payer_id, actor = cli.container.clock.now(), _payer(cli, mchid), cli.actor
+    cli.act(
+        Act.STATEMENT_PAYER,
+        lambda session: operations.set_payer(session, payer_id=payer_id, shared=shared, now=now, actor=actor),
+        on=f"payer {mchid}",
+        detail={"shared": shared},
     )
     click.echo("from the next day that is closed")
 
