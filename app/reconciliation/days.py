@@ -15,9 +15,13 @@ KEPT_DAYS = 85
 def read_day(text: str) -> date:
     """Return the day that `text` ("2026-06-01") names; raise BadDay."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise BadDay("a day is written as 2026-06-01") from None
+        day = None
+    # Python reads other forms too; a day has one name here.
+    if day is None or day.isoformat() != text:
+        raise BadDay("a day is written as 2026-06-01")
+    return day
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:
