@@ -57,4 +57,5 @@ features: ## Write docs/features.md anew from docs/features.csv
 
 clean: ## Remove .venv and every cache; the data in var/ stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	@rm -rf tests/contract/node/node_modules tests/contract/node/.install.lock
 	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

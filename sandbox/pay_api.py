@@ -121,8 +121,10 @@ def _authenticate(world: World) -> Merchant:
 
 
 def _check_headers(merchant: Merchant) -> None:
-    if request.headers.get("Accept", "").split(";")[0].strip() != "application/json":
-        raise PayError(400, "PARAM_ERROR", "the header Accept must be application/json")
+    # One SDK asks for application/json first and for the forms of downloads after it.
+    accepted = {kind.split(";")[0].strip() for kind in request.headers.get("Accept", "").split(",")}
+    if "application/json" not in accepted:
+        raise PayError(400, "PARAM_ERROR", "the header Accept must name application/json")
     if not request.headers.get("User-Agent"):
         raise PayError(400, "PARAM_ERROR", "the header User-Agent is required")
     if request.get_data() and request.mimetype != "application/json":
