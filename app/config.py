@@ -38,6 +38,7 @@ class Settings:
     pay_api_url: str
     redis_url: str | None = field(repr=False)
     trusted_proxies: int
+    fast_driver: bool
     log_level: str
     demo: bool
     location: bool
@@ -187,6 +188,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         pay_api_url=take("SAOMA_PAY_API_URL", origin, platform or "https://api.mch.weixin.qq.com", ""),
         redis_url=environ.get("SAOMA_REDIS_URL") or None,
         trusted_proxies=take("SAOMA_TRUSTED_PROXIES", _whole(0, 10), "0", 0),
+        fast_driver=take("SAOMA_FAST_DRIVER", _switch, "1", True),
         log_level=take("SAOMA_LOG_LEVEL", _level, "INFO", "INFO"),
         demo=demo,
         location=take("SAOMA_LOCATION", _switch, "0", False),

@@ -88,7 +88,7 @@ def build_container(
     clock = clock or SystemClock()
     keyring = KeyRing(settings.master_keys)
     secrets.bind(keyring)
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, fast=settings.fast_driver)
     node = claim_node(db)
     transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
     statements = statements or WeChatPayStatements(settings.pay_api_url)

@@ -25,6 +25,7 @@ from app.reconciliation import closing as reconciliation
 from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
 from app.risk import counting, watch
+from jobs.steadiness import Steadiness
 
 log = logging.getLogger("saoma.jobs")
 
@@ -39,11 +40,15 @@ _SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One thing to do every `seconds`; `work` returns how many pieces it did."""
+    """One thing to do every `seconds`; `work` returns how many pieces it did.
+
+    `final`: what it does because of the time cannot be taken back, so it waits while the clock is doubted.
+    """
 
     name: str
     seconds: float
     work: Callable[[Container], int]
+    final: bool = False
 
 
 def _portions(portion: Callable[[], int]) -> int:
@@ -136,9 +141,9 @@ JOBS = (
     Job("poll", 10.0, poll),
     Job("ask_for_statements", 60.0, ask_for_statements),
     Job("reconcile", 60.0, reconcile),
-    Job("lapse", 60.0, lapse),
+    Job("lapse", 60.0, lapse, final=True),
     Job("watch_risk", 60.0, watch_risk),
-    Job("end_campaigns", 60.0, end_campaigns),
+    Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),
 )
@@ -147,8 +152,11 @@ JOBS = (
 class Scheduler:
     """Runs the jobs in threads of this process until it is stopped."""
 
-    def __init__(self, container: Container, jobs: tuple[Job, ...] = JOBS) -> None:
+    def __init__(
+        self, container: Container, jobs: tuple[Job, ...] = JOBS, steadiness: Steadiness | None = None
+    ) -> None:
         self._container = container
+        self._steadiness = steadiness or Steadiness()
         self._stopping = threading.Event()
         # Memory store: what must survive is rows of ours. `coalesce` and no grace limit: a late knock
         # is one knock.
@@ -174,6 +182,8 @@ class Scheduler:
         if self._stopping.is_set():
             return
         try:
+            if job.final and not self._steadiness.holds(self._container):
+                return
             done = job.work(self._container)
         except Exception:
             # The next knock tries again; the log and the metrics tell.

@@ -37,9 +37,9 @@ class Replay(Exception):
 
 
 class Database:
-    """One database, by URL: `sqlite:///path` or `mysql+pymysql://…`."""
+    """One database, by URL: `sqlite:///path` or `mysql+pymysql://…`; `fast` with `FastConnection`."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, fast: bool = True) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._writer = threading.Lock() if self.is_sqlite else None
@@ -72,7 +72,8 @@ class Database:
                     "write_timeout": 60,
                 },
             )
-            event.listen(self.engine, "do_connect", _connect_mysql)
+            if fast:
+                event.listen(self.engine, "do_connect", _connect_mysql)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

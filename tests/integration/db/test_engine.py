@@ -4,13 +4,15 @@ import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import pymysql
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert, Severity
 from app.db.engine import Database, Replay, at_the_end, db_now
 from app.db.nodes import claim_node
+from app.db.prepared import Prepared
 from app.kernel.ids import new_id
 
 NOW = datetime(2026, 6, 1, 4, 0, 0, 123456, tzinfo=UTC)
@@ -230,3 +232,15 @@ def test_a_deadlock_inside_savepoints_is_played_again(clean_db: Database) -> Non
     assert len(runs) == 3
     with clean_db.read() as session:
         assert session.execute(select(Alert.times)).scalars().all() == [2, 2]
+
+
+def test_without_the_short_cut_the_driver_is_pymysql_alone(mariadb_url: str) -> None:
+    plain = Database(mariadb_url, fast=False)
+    try:
+        statement = Prepared(select(Alert.subject).where(Alert.kind == bindparam("kind")))
+        with plain.read() as session:
+            driver = session.connection().connection.driver_connection
+            assert type(driver) is pymysql.connections.Connection
+            assert statement.all(session, {"kind": "nothing of this kind"}) == []
+    finally:
+        plain.dispose()
