@@ -69,3 +69,39 @@ class PermissionMissing(Forbidden):
     """No role of the account allows this."""
 
     code = "permission_missing"
+
+
+class InvalidApproval(Malformed):
+    """A proposal lacks its reason."""
+
+    code = "invalid_approval"
+
+
+class UnknownApproval(NotFound):
+    """There is no such proposal."""
+
+    code = "unknown_approval"
+
+
+class SecondAccountNeeded(Refused):
+    """Whoever proposed something does not decide about it."""
+
+    code = "second_account_needed"
+
+
+class NotYourProposal(Refused):
+    """Only its proposer takes a proposal back."""
+
+    code = "not_your_proposal"
+
+
+class PayloadChanged(Conflict):
+    """What is to be approved is not what was read, or not what was proposed."""
+
+    code = "proposal_changed"
+
+
+class ApprovalExpired(Conflict):
+    """Nobody decided in time."""
+
+    code = "approval_expired"

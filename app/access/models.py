@@ -3,10 +3,10 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped
 
-from app.access.roles import Role
+from app.access.roles import ApprovalKind, Role
 from app.db.base import (
     Base,
     DataClass,
@@ -39,6 +39,32 @@ ACCOUNT_TRANSITIONS = TransitionTable(
         AccountState.ACTIVE: (AccountState.LOCKED, AccountState.CLOSED),
         AccountState.LOCKED: (AccountState.ACTIVE, AccountState.CLOSED),
         AccountState.CLOSED: (),
+    }
+)
+
+
+class ApprovalState(StrEnum):
+    """Where a proposal stands."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+APPROVAL_TRANSITIONS = TransitionTable(
+    {
+        ApprovalState.PROPOSED: (
+            ApprovalState.APPROVED,
+            ApprovalState.REFUSED,
+            ApprovalState.WITHDRAWN,
+            ApprovalState.EXPIRED,
+        ),
+        ApprovalState.APPROVED: (),
+        ApprovalState.REFUSED: (),
+        ApprovalState.WITHDRAWN: (),
+        ApprovalState.EXPIRED: (),
     }
 )
 
@@ -119,3 +145,37 @@ class AuditHead(Base):
     entries: Mapped[int] = big_int(doc="a count, and the sequence of the last entry")
     hash: Mapped[bytes] = blind_index()
     seal: Mapped[bytes] = blind_index()
+
+
+class Approval(Base):
+    """A proposal, and who, somebody else, decided about it.
+
+    `open_subject` holds kind and subject while it is open, and is unique: one open proposal per subject.
+    `payload` is canonical JSON, kept as the very text whose `sha256` is approved.
+    """
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        enum_check("kind", ApprovalKind),
+        enum_check("state", ApprovalState),
+        CheckConstraint(
+            "state NOT IN ('approved', 'refused') OR (decided_by IS NOT NULL AND decided_by <> proposed_by)",
+            name="second_account",
+        ),
+        CheckConstraint("(state = 'proposed') = (open_subject IS NOT NULL)", name="open_subject"),
+        Index("ix_approvals_state_id", "state", "id"),
+    )
+    id: Mapped[int] = id_column()
+    kind: Mapped[ApprovalKind] = enum_column(ApprovalKind)
+    subject: Mapped[str] = text_column(160, exact=True)
+    open_subject: Mapped[str | None] = text_column(200, exact=True, nullable=True, unique=True)
+    payload: Mapped[str] = long_text()
+    sha256: Mapped[str] = text_column(64, exact=True)
+    reason: Mapped[str] = text_column(500)
+    state: Mapped[ApprovalState] = enum_column(ApprovalState)
+    proposed_by: Mapped[int] = ref("console_accounts.id")
+    proposed_label: Mapped[str] = text_column(64, exact=True)
+    proposed_at: Mapped[datetime] = moment()
+    expires_at: Mapped[datetime] = moment()
+    decided_by: Mapped[int | None] = ref("console_accounts.id", nullable=True)
+    decided_at: Mapped[datetime | None] = moment(nullable=True)

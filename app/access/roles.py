@@ -37,6 +37,16 @@ class Permission(StrEnum):
     MEMBER_CHANGE = "member.change"
 
 
+class ApprovalKind(StrEnum):
+    """What takes a second account."""
+
+    CAMPAIGN_START = "campaign.start"
+    CAMPAIGN_CHANGE = "campaign.change"
+    BUDGET_IN = "budget.in"
+    BUDGET_OUT = "budget.out"
+    PAYER_RELEASE = "payer.release"
+
+
 class Role(StrEnum):
     """What somebody is at work; `ROLES` says what each may do."""
 
@@ -122,21 +132,22 @@ class Act(StrEnum):
     CODES_UNFROZEN = "codes.unfrozen"
     CAMPAIGN_CREATED = "campaign.created"
     CAMPAIGN_SAVED = "campaign.saved"
-    CAMPAIGN_PUBLISHED = "campaign.published"
+    CAMPAIGN_PROPOSED = "campaign.proposed"
     CAMPAIGN_CHANGED = "campaign.changed"
     CAMPAIGN_APPROVED = "campaign.approved"
-    CAMPAIGN_WITHDRAWN = "campaign.withdrawn"
     CAMPAIGN_STOPPED = "campaign.stopped"
     CAMPAIGN_RESUMED = "campaign.resumed"
     CAMPAIGN_ENDED = "campaign.ended"
     CAMPAIGN_PAYER = "campaign.payer_chosen"
     BUDGET_MOVED = "budget.moved"
     BUDGET_APPROVED = "budget.approved"
-    BUDGET_WITHDRAWN = "budget.withdrawn"
     STOCK_MOVED = "stock.moved"
     PAYER_SAVED = "payer.saved"
     PAYER_PAUSED = "payer.paused"
     PAYER_RESUMED = "payer.resumed"
+    PAYER_APPROVED = "payer.approved"
+    PROPOSAL_REFUSED = "proposal.refused"
+    PROPOSAL_WITHDRAWN = "proposal.withdrawn"
     BILL_CLOSED = "bill.closed"
     BILL_CONCLUDED = "bill.concluded"
     STATEMENT_ASKED = "statement.asked"
@@ -192,21 +203,23 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.CODES_UNFROZEN: Permission.CODES_FREEZE,
     Act.CAMPAIGN_CREATED: Permission.CAMPAIGN_EDIT,
     Act.CAMPAIGN_SAVED: Permission.CAMPAIGN_EDIT,
-    Act.CAMPAIGN_PUBLISHED: Permission.CAMPAIGN_START,
+    Act.CAMPAIGN_PROPOSED: Permission.CAMPAIGN_START,
     Act.CAMPAIGN_CHANGED: Permission.CAMPAIGN_START,
     Act.CAMPAIGN_APPROVED: Permission.CAMPAIGN_APPROVE,
-    Act.CAMPAIGN_WITHDRAWN: Permission.CAMPAIGN_START,
     Act.CAMPAIGN_STOPPED: Permission.CAMPAIGN_STOP,
     Act.CAMPAIGN_RESUMED: Permission.CAMPAIGN_START,
     Act.CAMPAIGN_ENDED: Permission.CAMPAIGN_START,
     Act.CAMPAIGN_PAYER: Permission.PAYER_CHANGE,
     Act.BUDGET_MOVED: Permission.BUDGET_CHANGE,
     Act.BUDGET_APPROVED: Permission.BUDGET_APPROVE,
-    Act.BUDGET_WITHDRAWN: Permission.BUDGET_CHANGE,
     Act.STOCK_MOVED: Permission.BUDGET_CHANGE,
     Act.PAYER_SAVED: Permission.PAYER_CHANGE,
     Act.PAYER_PAUSED: Permission.PAYER_CHANGE,
     Act.PAYER_RESUMED: Permission.PAYER_CHANGE,
+    Act.PAYER_APPROVED: Permission.PAYER_APPROVE,
+    # Who may approve it may refuse it, which `app.approving` asks for; who proposed it may withdraw it.
+    Act.PROPOSAL_REFUSED: None,
+    Act.PROPOSAL_WITHDRAWN: None,
     Act.BILL_CLOSED: Permission.PAYOUT_SETTLE,
     Act.BILL_CONCLUDED: Permission.PAYOUT_SETTLE,
     Act.STATEMENT_ASKED: Permission.PAYOUT_SETTLE,
@@ -227,6 +240,16 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.TIER_SET: Permission.MEMBER_CHANGE,
     Act.IDENTITIES_RECONCILED: Permission.MEMBER_CHANGE,
 }
+
+
+APPROVING: Mapping[ApprovalKind, Act] = {
+    ApprovalKind.CAMPAIGN_START: Act.CAMPAIGN_APPROVED,
+    ApprovalKind.CAMPAIGN_CHANGE: Act.CAMPAIGN_APPROVED,
+    ApprovalKind.BUDGET_IN: Act.BUDGET_APPROVED,
+    ApprovalKind.BUDGET_OUT: Act.BUDGET_APPROVED,
+    ApprovalKind.PAYER_RELEASE: Act.PAYER_APPROVED,
+}
+"""What approving each kind is called in the trail, and so the permission that it takes."""
 
 
 def permissions(roles: Collection[Role]) -> frozenset[Permission]:

@@ -217,17 +217,18 @@ def perform(
     work: Callable[[Session], T],
     subject: str | Callable[[T], str],
     now: datetime,
-    detail: Mapping[str, Json] | None = None,
+    detail: Mapping[str, Json] | Callable[[T], Mapping[str, Json]] | None = None,
 ) -> T:
     """Do one act of somebody who is signed in: allowed, done and written down in one transaction.
 
     This is the one way in which an edge writes. Args: work does it; subject names what it was done to, by our
-    own names, or tells it from what came of the work; neither it nor detail holds personal data. Raises
+    own names, or tells it from what came of the work, as may detail; neither holds personal data. Raises
     NotSignedIn, PasswordChangeNeeded, PermissionMissing, and what work raises. Source: SEC-01.
     """
     caller = recognise(session, token=token, now=now)
     caller.require(act)
     done = work(session)
     named = subject if isinstance(subject, str) else subject(done)
-    append(session, act=act, subject=named, actor=caller.actor, now=now, detail=detail)
+    facts = detail(done) if callable(detail) else detail
+    append(session, act=act, subject=named, actor=caller.actor, now=now, detail=facts)
     return done

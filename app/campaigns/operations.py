@@ -277,6 +277,20 @@ def approve(session: Session, *, campaign_id: int, rules_sha256: str, now: datet
     return InForce(campaign_id, row.version, row.sha256, published=True, changed=tuple(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The version that is not in force yet: the hash of its rules, and whether it waits for approval."""
+
+    sha256: str
+    is_proposed: bool
+
+
+def saved_version(session: Session, *, campaign_id: int) -> Saved:
+    """Return the unpublished version, the campaign locked; raise NothingToChange, UnknownCampaign."""
+    row, _ = _unpublished(session, take(session, campaign_id))
+    return Saved(row.sha256, row.state is VersionState.PROPOSED)
+
+
 def withdraw(session: Session, *, campaign_id: int, reason: str, now: datetime, actor: Actor) -> None:
     """Take a proposed change back, or turn it down; it stays as a draft."""
     campaign = take(session, campaign_id)

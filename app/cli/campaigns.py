@@ -1,14 +1,16 @@
 """`saoma campaigns` and `saoma draws`: from the rules file to the verified draw."""
 
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
+from app import approving
+from app.access.approvals import Proposal
 from app.access.roles import Act
 from app.campaigns import funding, operations, queries
 from app.campaigns.errors import (
@@ -18,6 +20,8 @@ from app.campaigns.errors import (
     RulesInvalid,
     RulesRefused,
 )
+from app.campaigns.models import CampaignState
+from app.cli.approvals import facts_of, told
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.kernel.fen import format_yuan, parse_yuan
@@ -32,8 +36,8 @@ _WITH_FAULTS = (RulesInvalid, RulesRefused, DisclosureIncomplete, PromiseNotBack
 def campaigns() -> None:
     """Make, fund, publish, change, stop and end campaigns.
 
-    A campaign is named BRAND/KEY. What a change may do once it runs, and when a second operator must
-    approve it, is told in docs/campaigns.md.
+    A campaign is named BRAND/KEY. What a change may do once it runs, and what a second account must
+    approve (`saoma approvals`), is told in docs/campaigns.md.
 
     \b
     Examples:
@@ -41,10 +45,9 @@ def campaigns() -> None:
       saoma campaigns save tea-house/june rules.json
       saoma campaigns fund tea-house/june 20000 --reference PO-2026-17
       saoma campaigns stock tea-house/june big 100 --reference PO-2026-18
-      saoma campaigns publish tea-house/june
+      saoma campaigns publish tea-house/june --reason "June plan"
       saoma campaigns show tea-house/june
       saoma campaigns change tea-house/june --reason "price of the prize"
-      saoma campaigns approve tea-house/june SHA256
       saoma campaigns stop tea-house/june --reason "pack stolen"
     """
 
@@ -57,11 +60,18 @@ def _find(session: Session, name: str) -> int:
 
 
 def _act(cli: Cli, act: Act, name: str, work: Callable[[Session, int], Any], **detail: Json) -> Any:
-    """Run `work` on the campaign `name`; print every fault of a refusal before the line that ends it."""
-    try:
+    """Run `work` on the campaign `name`, as an act of whoever is signed in."""
+    with _faults_told():
         return cli.act(
             act, lambda session: work(session, _find(session, name)), on=f"campaign {name}", detail=detail
         )
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Print every fault of a refusal before the line that ends it."""
+    try:
+        yield
     except _WITH_FAULTS as error:
         faults: Any = error.extra.get("errors", [])
         for fault in faults:
@@ -150,77 +160,38 @@ def payer(cli: Cli, /, *, name: str, mchid: str) -> None:
 @click.option("--reference", required=True, help="Purchase order or the like; used once.")
 @click.option("--pool", help="Move it from the campaign's budget to that of this pool instead.")
 @click.option("--out", "outwards", is_flag=True, help="Take it out instead; what is promised must stay.")
-@click.option("--reason", help="Why; needed with --out or --pool while the campaign's rules are published.")
+@click.option("--reason", help="Why; needed once the rules are published.")
 @pass_cli
-def fund(
-    cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None, outwards: bool, reason: str | None
-) -> None:
-    """Add YUAN to the budget, or move them.
-
-    What leaves a budget that published rules promise prizes from waits for another operator.
-    """
+def fund(cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None, **more: Any) -> None:
+    """Add YUAN to the budget. Once the rules are published, another account approves whatever moves."""
     now, actor = cli.container.clock.now(), cli.actor
-    amount_fen = _fen(yuan)
-    common: dict[str, Any] = {"reference": reference, "now": now, "actor": actor}
-
-    def work(session: Session, campaign: int) -> bool:
-        if pool is not None:
-            signed = -amount_fen if outwards else amount_fen
-            return funding.set_aside(
-                session, campaign_id=campaign, pool=pool, amount_fen=signed, reason=reason, **common
-            )
-        if outwards:
-            return funding.defund(
-                session, campaign_id=campaign, amount_fen=amount_fen, reason=reason, **common
-            )
-        funding.fund(session, campaign_id=campaign, amount_fen=amount_fen, **common)
-        return True
-
+    amount_fen, outwards = _fen(yuan), bool(more["outwards"])
     signed_fen = -amount_fen if outwards else amount_fen
-    if _act(cli, Act.BUDGET_MOVED, name, work, amount_fen=signed_fen, pool=pool, reference=reference):
+    subject = f"campaign {name}"
+    common: dict[str, Any] = {"reference": reference, "now": now, "actor": actor}
+    asked: dict[str, Any] = {**common, "subject": subject, "reason": more["reason"]}
+
+    def work(session: Session) -> Proposal | None:
+        campaign = _find(session, name)
+        if pool is not None or outwards:
+            amount = signed_fen if pool is not None else amount_fen
+            return approving.propose_outflow(
+                session, campaign_id=campaign, amount_fen=amount, pool=pool, **asked
+            )
+        if operations.take(session, campaign).state in (CampaignState.PUBLISHED, CampaignState.STOPPED):
+            return approving.propose_funds(session, campaign_id=campaign, amount_fen=amount_fen, **asked)
+        funding.fund(session, campaign_id=campaign, amount_fen=amount_fen, **common)
+        return None
+
+    facts: dict[str, Json] = {"amount_fen": signed_fen, "pool": pool, "reference": reference}
+    with _faults_told():
+        proposal = cli.act(
+            Act.BUDGET_MOVED, work, on=subject, detail=lambda done: facts | facts_of(cli, done)
+        )
+    if proposal is None:
         click.echo(f"{format_yuan(amount_fen)} yuan {'taken out' if outwards else 'added'}")
     else:
-        again = f"saoma campaigns approve-outflow {name} {reference}"
-        click.echo(f"proposed; another operator approves it: {again}")
-
-
-@campaigns.command("approve-outflow")
-@click.argument("name")
-@click.argument("reference")
-@pass_cli
-def approve_outflow(cli: Cli, /, *, name: str, reference: str) -> None:
-    """Approve money that is to leave a budget, as another operator than its proposer."""
-    now, actor = cli.container.clock.now(), cli.actor
-    _act(
-        cli,
-        Act.BUDGET_APPROVED,
-        name,
-        lambda session, campaign: funding.approve_outflow(
-            session, campaign_id=campaign, reference=reference, now=now, actor=actor
-        ),
-        reference=reference,
-    )
-    click.echo("moved")
-
-
-@campaigns.command("withdraw-outflow")
-@click.argument("name")
-@click.argument("reference")
-@click.option("--reason", required=True, help="Why; it is kept.")
-@pass_cli
-def withdraw_outflow(cli: Cli, /, *, name: str, reference: str, reason: str) -> None:
-    """Take such a proposal back, or turn it down; its reference stays used."""
-    now, actor = cli.container.clock.now(), cli.actor
-    _act(
-        cli,
-        Act.BUDGET_WITHDRAWN,
-        name,
-        lambda session, campaign: funding.withdraw_outflow(
-            session, campaign_id=campaign, reference=reference, reason=reason, now=now, actor=actor
-        ),
-        reference=reference,
-    )
-    click.echo("withdrawn")
+        click.echo(told(cli, proposal))
 
 
 @campaigns.command()
@@ -284,32 +255,14 @@ def stock(cli: Cli, /, *, name: str, prize: str, pieces: int, reference: str, ou
 
 @campaigns.command()
 @click.argument("name")
-@click.option("--reason", help="Why; needed where other campaigns are held for the same codes.")
+@click.option("--reason", required=True, help="Why; it is kept, and the second account reads it.")
 @pass_cli
-def publish(cli: Cli, /, *, name: str, reason: str | None) -> None:
-    """Publish the saved rules for the first time: frozen, hashed, with a seed that is committed to.
+def publish(cli: Cli, /, *, name: str, reason: str) -> None:
+    """Propose that NAME starts with its saved rules: another account's approval publishes it.
 
-    Where other campaigns of the brand are held for the same codes at the same time, give a --reason; another
-    operator then approves.
+    Then the rules are frozen and hashed, with a seed that is committed to.
     """
-    now, actor = cli.container.clock.now(), cli.actor
-    done = _act(
-        cli,
-        Act.CAMPAIGN_PUBLISHED,
-        name,
-        lambda session, campaign: operations.publish(
-            session,
-            campaign_id=campaign,
-            now=now,
-            actor=actor,
-            random_bytes=secrets.token_bytes,
-            reason=reason,
-        ),
-    )
-    if done.published:
-        click.echo(f"version {done.version} published, sha256 {done.sha256}")
-    else:
-        _tell_proposed(name, done)
+    _publish(cli, Act.CAMPAIGN_PROPOSED, approving.propose_start, name, reason)
 
 
 @campaigns.command()
@@ -317,56 +270,38 @@ def publish(cli: Cli, /, *, name: str, reason: str | None) -> None:
 @click.option("--reason", help="Why; needed where the change does not favour shoppers.")
 @pass_cli
 def change(cli: Cli, /, *, name: str, reason: str | None) -> None:
-    """Publish the saved version of a running campaign, or propose it to a second operator."""
+    """Publish the saved version of a running campaign, or propose it to a second account."""
+    _publish(cli, Act.CAMPAIGN_CHANGED, approving.propose_change, name, reason)
+
+
+def _publish(
+    cli: Cli,
+    act: Act,
+    propose: Callable[..., tuple[operations.InForce, Proposal | None]],
+    name: str,
+    reason: str | None,
+) -> None:
     now, actor = cli.container.clock.now(), cli.actor
-    done = _act(
-        cli,
-        Act.CAMPAIGN_CHANGED,
-        name,
-        lambda session, campaign: operations.change(
-            session, campaign_id=campaign, now=now, actor=actor, reason=reason
-        ),
-    )
-    if done.published:
+    subject = f"campaign {name}"
+
+    def work(session: Session) -> tuple[operations.InForce, Proposal | None]:
+        campaign = _find(session, name)
+        return propose(session, campaign_id=campaign, subject=subject, reason=reason, now=now, actor=actor)
+
+    with _faults_told():
+        done, proposal = cli.act(
+            act,
+            work,
+            on=subject,
+            detail=lambda made: {"sha256": made[0].sha256} | facts_of(cli, made[1]),
+        )
+    if proposal is None:
         click.echo(f"version {done.version} is in force")
-    else:
-        _tell_proposed(name, done)
-
-
-def _tell_proposed(name: str, done: operations.InForce) -> None:
+        return
     for item in done.changed:
         if not item.favours_shoppers:
             click.echo(f"  needs approval: {item.path}")
-    click.echo(f"proposed; another operator approves it: saoma campaigns approve {name} {done.sha256}")
-
-
-@campaigns.command()
-@click.argument("name")
-@click.argument("sha256")
-@pass_cli
-def approve(cli: Cli, /, *, name: str, sha256: str) -> None:
-    """Approve the proposed version whose rules have SHA256, as another operator than its proposer."""
-    now, actor = cli.container.clock.now(), cli.actor
-    done = _act(
-        cli,
-        Act.CAMPAIGN_APPROVED,
-        name,
-        lambda session, campaign: operations.approve(
-            session, campaign_id=campaign, rules_sha256=sha256, now=now, actor=actor
-        ),
-        sha256=sha256,
-    )
-    click.echo(f"version {done.version} is in force")
-
-
-@campaigns.command()
-@click.argument("name")
-@click.option("--reason", required=True, help="Why; it is kept.")
-@pass_cli
-def withdraw(cli: Cli, /, *, name: str, reason: str) -> None:
-    """Take a proposed change back, or turn it down; it stays as a draft."""
-    _with_reason(cli, Act.CAMPAIGN_WITHDRAWN, name, operations.withdraw, reason)
-    click.echo("withdrawn")
+    click.echo(told(cli, proposal))
 
 
 @campaigns.command()

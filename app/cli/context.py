@@ -86,11 +86,11 @@ class Cli:
         work: Callable[[Session], T],
         *,
         on: str | Callable[[T], str],
-        detail: Mapping[str, Json] | None = None,
+        detail: Mapping[str, Json] | Callable[[T], Mapping[str, Json]] | None = None,
     ) -> T:
         """Run `work` in one transaction as an act of whoever is signed in, and write it into the audit trail.
 
-        Args: on names what the act is done to, or tells it from what came of it; see `perform`.
+        Args: on names what the act is done to, or tells it from what came of it, like detail; see `perform`.
         """
         token, now = self.token, self.container.clock.now()
         return self.container.db.transact(

@@ -4,6 +4,7 @@ import click
 
 from app.cli.accounts import accounts, login, logout, whoami
 from app.cli.alerts import alerts
+from app.cli.approvals import approvals
 from app.cli.audit import audit
 from app.cli.campaigns import campaigns, draws
 from app.cli.codes import batches, packs
@@ -35,6 +36,7 @@ def saoma() -> None:
 _GROUPS = (
     accounts,
     alerts,
+    approvals,
     apps,
     audit,
     awards,

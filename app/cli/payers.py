@@ -5,7 +5,10 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
+from app import approving
+from app.access.approvals import Proposal
 from app.access.roles import Act
+from app.cli.approvals import facts_of, told
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id, secret_from
 from app.kernel.fen import format_yuan, parse_yuan
@@ -13,6 +16,7 @@ from app.organisation import queries as organisation
 from app.payouts import operations, queries
 from app.payouts.interfaces import ReportInfo
 from app.payouts.operations import PayerDetails
+from app.payouts.states import PayerState
 
 
 @click.group()
@@ -26,7 +30,7 @@ def payers() -> None:
           --public-key wechatpay.pem --app wx12… --max 200 \\
           --report 活动名称=扫码有礼 --report 奖励说明=扫码红包
       saoma payers pause 1900000001 --reason "audit"
-      saoma payers resume 1900000001
+      saoma payers resume 1900000001 --reason "audit is over"
     """
 
 
@@ -116,15 +120,23 @@ def pause(cli: Cli, /, *, mchid: str, reason: str) -> None:
 
 @payers.command()
 @click.argument("mchid")
+@click.option("--reason", help="Why; needed where somebody paused it.")
 @pass_cli
-def resume(cli: Cli, /, *, mchid: str) -> None:
-    """Let payer MCHID pay again, after a top-up or a pause; waiting bills go out at once."""
+def resume(cli: Cli, /, *, mchid: str, reason: str | None) -> None:
+    """Let payer MCHID pay again after a top-up, or propose it where somebody paused it."""
     now, actor = cli.container.clock.now(), cli.actor
-    woken = cli.act(
-        Act.PAYER_RESUMED,
-        lambda session: operations.resume(
-            session, payer_id=queries.payer_of(session, mchid).id, now=now, actor=actor
-        ),
-        on=f"payer {mchid}",
-    )
-    click.echo(f"paying again; {woken} waiting bills are due now")
+    subject = f"payer {mchid}"
+
+    def work(session: Session) -> tuple[int, Proposal | None]:
+        payer = queries.payer_of(session, mchid)
+        if payer.state is not PayerState.PAUSED_OPERATOR:
+            return operations.resume(session, payer_id=payer.id, now=now, actor=actor), None
+        return 0, approving.propose_release(
+            session, payer_id=payer.id, subject=subject, reason=reason, now=now, actor=actor
+        )
+
+    woken, proposal = cli.act(Act.PAYER_RESUMED, work, on=subject, detail=lambda done: facts_of(cli, done[1]))
+    if proposal is None:
+        click.echo(f"paying again; {woken} waiting bills are due now")
+    else:
+        click.echo(told(cli, proposal))

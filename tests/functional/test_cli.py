@@ -14,7 +14,7 @@ from app.cli.main import saoma
 from app.db import secrets
 from app.db.secrets import KeyRing
 from tests.factories.campaigns import document, money
-from tests.support.operators import EVERY_ROLE, enter, operators_environment
+from tests.support.operators import EVERY_ROLE, approval, enter, operators_environment
 
 Saoma = Callable[..., Result]
 
@@ -144,7 +144,7 @@ def test_codes_from_the_order_to_the_emergency_stop(brand: Saoma, tmp_path: Path
         (["draws", "verify", "rubbish"], "not_found"),
         (["outbox", "replay", "1"], "unknown_message"),
         (["payers", "pause", "1900000009", "--reason", "x"], "unknown_payer"),
-        (["campaigns", "publish", "tea/none"], "unknown_campaign"),
+        (["campaigns", "stop", "tea/none", "--reason", "x"], "unknown_campaign"),
     ],
 )
 def test_a_refusal_is_one_line_with_a_code(brand: Saoma, arguments: list[str], code: str) -> None:
@@ -170,23 +170,28 @@ def test_a_campaign_from_the_rules_file_to_the_end(brand: Saoma, tmp_path: Path,
     file = tmp_path / "rules.json"
     file.write_text(json.dumps(rules), encoding="utf-8")
     brand("campaigns", "save", "tea/june", str(file))
-    assert "budget" in brand("campaigns", "publish", "tea/june", ok=False).stderr
+    start = ["campaigns", "publish", "tea/june", "--reason", "the June plan"]
+    assert "budget" in brand(*start, ok=False).stderr
     brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-1")
     again = brand("campaigns", "fund", "tea/june", "1000.50", "--reference", "PO-1", ok=False)
     assert "[already_posted]" in again.stderr
     brand("campaigns", "payer", "tea/june", "1900000001")
-    brand("campaigns", "publish", "tea/june")
-    brand("campaigns", "fund", "tea/june", "10", "--reference", "PO-2")
+    as_peter(*approval(brand(*start).stdout))
+    more = ["campaigns", "fund", "tea/june", "10", "--reference", "PO-2"]
+    assert "[invalid_approval]" in brand(*more, ok=False).stderr
+    as_peter(*approval(brand(*more, "--reason", "more shops").stdout))
     out = ["campaigns", "fund", "tea/june", "--out", "--reason", "a cheaper print", "--reference"]
     refused = brand(*out, "PO-3", "1010.50", ok=False)
     assert "[campaign_promise_not_backed]" in refused.stderr
-    assert "approve-outflow tea/june PO-2-back" in brand(*out, "PO-2-back", "10").stdout
+    proposed = brand(*out, "PO-2-back", "10").stdout
     assert "PO-2-back" in brand("campaigns", "outflows", "tea/june").stdout
-    same = brand("campaigns", "approve-outflow", "tea/june", "PO-2-back", ok=False)
-    assert "[second_operator_needed]" in same.stderr
-    as_peter("campaigns", "approve-outflow", "tea/june", "PO-2-back")
-    brand(*out, "PO-4", "10")
-    brand("campaigns", "withdraw-outflow", "tea/june", "PO-4", "--reason", "a dearer print")
+    assert "[second_account_needed]" in brand(*approval(proposed), ok=False).stderr
+    as_peter(*approval(proposed))
+    (_, _, number, _) = approval(brand(*out, "PO-4", "10").stdout)
+    assert (
+        "[not_your_proposal]" in as_peter("approvals", "withdraw", number, "--reason", "x", ok=False).stderr
+    )
+    brand("approvals", "withdraw", number, "--reason", "a dearer print")
     assert json.loads(brand("campaigns", "outflows", "tea/june", "--json").stdout) == []
     left = {
         row["what"]: row["left"]
@@ -223,15 +228,15 @@ def test_a_campaign_over_another_one_needs_a_second_operator(
         brand("campaigns", "create", name, "--payer", "1900000001")
         brand("campaigns", "save", name, str(file))
         brand("campaigns", "fund", name, "1000", "--reference", "PO-1")
-    brand("campaigns", "publish", "tea/june")
-    said = brand("campaigns", "publish", "tea/cheap", ok=False).stderr
+    plan = ["--reason", "the plan"]
+    as_peter(*approval(brand("campaigns", "publish", "tea/june", *plan).stdout))
+    said = brand("campaigns", "publish", "tea/cheap", "--reason", " ", ok=False).stderr
     assert "overlaps.june" in said
     assert "with a reason, and another operator approves it" in said
     proposed = brand("campaigns", "publish", "tea/cheap", "--reason", "new budget").stdout
     assert "needs approval: overlaps.june" in proposed
-    sha256 = proposed.split()[-1]
-    assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/cheap", sha256, ok=False).stderr
-    assert "version 1 is in force" in as_peter("campaigns", "approve", "tea/cheap", sha256).stdout
+    assert "[second_account_needed]" in brand(*approval(proposed), ok=False).stderr
+    assert "campaign tea/cheap: done" in as_peter(*approval(proposed)).stdout
 
 
 def test_a_change_against_shoppers_needs_a_second_operator(
@@ -244,18 +249,22 @@ def test_a_change_against_shoppers_needs_a_second_operator(
     file.write_text(json.dumps(document(period=period)), encoding="utf-8")
     brand("campaigns", "save", "tea/june", str(file))
     brand("campaigns", "fund", "tea/june", "1000", "--reference", "PO-1")
-    brand("campaigns", "publish", "tea/june")
+    as_peter(*approval(brand("campaigns", "publish", "tea/june", "--reason", "plan").stdout))
     worse = document(period=period)
     worse["prizes"][0] = money("yuan", 50)
     file.write_text(json.dumps(worse), encoding="utf-8")
     assert "against shoppers" in brand("campaigns", "save", "tea/june", str(file)).stdout
     brand("campaigns", "change", "tea/june", ok=False)
     proposed = brand("campaigns", "change", "tea/june", "--reason", "price").stdout
-    sha256 = proposed.split()[-1]
-    brand("campaigns", "withdraw", "tea/june", "--reason", "not now")
-    brand("campaigns", "change", "tea/june", "--reason", "price")
-    assert "[second_operator_needed]" in brand("campaigns", "approve", "tea/june", sha256, ok=False).stderr
-    assert "version 2 is in force" in as_peter("campaigns", "approve", "tea/june", sha256).stdout
+    as_peter("approvals", "refuse", approval(proposed)[2], "--reason", "not now")
+    proposed = brand("campaigns", "change", "tea/june", "--reason", "price").stdout
+    (waiting,) = json.loads(brand("approvals", "list", "--json").stdout)
+    assert (waiting["kind"], waiting["on"], waiting["by"]) == ("campaign.change", "campaign tea/june", "olga")
+    assert "[second_account_needed]" in brand(*approval(proposed), ok=False).stderr
+    as_peter(*approval(proposed))
+    history = json.loads(brand("campaigns", "history", "tea/june", "--json").stdout)
+    assert (history[0]["action"], history[0]["version"], history[0]["by"]) == ("changed", 2, "peter")
+    assert json.loads(brand("approvals", "list", "--json").stdout) == []
 
 
 def test_faulty_rules_are_listed(brand: Saoma, tmp_path: Path) -> None:

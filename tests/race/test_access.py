@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.access import audit, operations, sessions
+from app.access import approvals, audit, operations, sessions
 from app.access.errors import LastAdministrator, NotTheFirst
-from app.access.models import AccountState, AuditHead, ConsoleAccount
-from app.access.roles import Act, Role
+from app.access.models import AccountState, Approval, ApprovalState, AuditHead, ConsoleAccount
+from app.access.roles import Act, ApprovalKind, Role
 from app.access.sessions import FREE_FAILURES
 from app.db.engine import Database
-from app.kernel.actor import SYSTEM
+from app.kernel.actor import SYSTEM, Actor
+from app.kernel.transitions import TransitionRefused
 from tests.factories.accounts import NOW, account, first, second
 from tests.race.conftest import FEWER
 from tests.support.racing import CONNECTIONS, RaceResult, race
@@ -148,3 +149,43 @@ def test_without_lock_and_guard_the_chain_forks(
     result, found = _append_all(db, FEWER, seed=0)
     assert len(set(result.values)) < len(result.values)
     assert found.fault is not None
+
+
+def _approve_all(db: Database, runners: int, seed: int) -> RaceResult:
+    """Let several accounts approve one proposal at once."""
+
+    def prepare(session: Session) -> tuple[approvals.Proposal, list[Actor]]:
+        olga = first(session)
+        others = [second(session, f"approver{number}", Role.APPROVER) for number in range(runners)]
+        said = {"kind": ApprovalKind.BUDGET_IN, "subject": "campaign x PO-1", "reason": "more"}
+        return approvals.propose(session, payload={"fen": 1}, now=NOW, actor=olga, **said), others
+
+    made, others = db.transact(prepare)
+
+    def approving(actor: Actor) -> Callable[[], approvals.Proposal]:
+        asked = {"approval_id": made.id, "sha256": made.sha256, "now": NOW, "actor": actor}
+        return lambda: db.transact(lambda session: approvals.approve(session, **asked))
+
+    return race(db, [approving(actor) for actor in others], seed=seed)
+
+
+def test_of_many_approvals_one_is_carried_out(wide_db: Database, race_seed: int) -> None:
+    result = _approve_all(wide_db, CONNECTIONS, race_seed)
+    assert len(result.values) == 1
+    assert {type(error) for error in result.errors} == {TransitionRefused}
+    assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
+
+
+def test_without_the_guard_many_are(wide_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    unguarded = (
+        update(Approval)
+        .where(Approval.id == bindparam("wanted"), bindparam("by") > 0, bindparam("read") != "")
+        .values(
+            state=ApprovalState.APPROVED,
+            decided_by=bindparam("by"),
+            decided_at=bindparam("at"),
+            open_subject=None,
+        )
+    )
+    monkeypatch.setattr(approvals, "_APPROVE", unguarded)
+    assert len(_approve_all(wide_db, FEWER, seed=0).values) > 1

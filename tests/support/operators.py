@@ -14,6 +14,11 @@ def operators_environment(folder: Path) -> dict[str, str]:
     return {"XDG_STATE_HOME": str(folder / "state"), "PASSWORD": PASSWORD}
 
 
+def approval(said: str) -> list[str]:
+    """Return the command that approves what was proposed, as the proposer was told it."""
+    return said.strip().splitlines()[-1].partition("saoma ")[2].split()
+
+
 def enter(call: Callable[..., object]) -> None:
     """Make the first account, olga with every role, and sign in."""
     given = ["--password-env", "PASSWORD"]
