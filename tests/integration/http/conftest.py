@@ -45,6 +45,7 @@ SETTINGS = Settings(
     pay_api_url="http://127.0.0.1:1",
     redis_url=None,
     trusted_proxies=0,
+    fast_driver=True,
     log_level="INFO",
     demo=False,
     location=False,
