@@ -45,6 +45,10 @@ class Settings:
     address_regions: Path | None
     session_hours: int
     verification_file: tuple[str, str] | None
+    smtp_url: str | None = field(repr=False)
+    alert_from: str
+    alert_to: tuple[str, ...] = field(repr=False)
+    alert_minutes: int
 
     @property
     def embedded(self) -> bool:
@@ -157,6 +161,25 @@ def _verification(text: str) -> tuple[str, str] | None:
     return name, content
 
 
+def _smtp(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be smtp://user:password@host:587 or smtps://user:password@host:465")
+    return text
+
+
+def _mailbox(text: str) -> str:
+    if not re.fullmatch(r"[^\s@,<>]{1,64}@[^\s@,<>]{1,190}", text):
+        raise ValueError("must be a mail address such as alerts@example.com")
+    return text
+
+
+def _mailboxes(text: str) -> tuple[str, ...]:
+    return tuple(_mailbox(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _optional_path(text: str) -> Path | None:
     if not text:
         return None
@@ -195,6 +218,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         address_regions=take("SAOMA_ADDRESS_REGIONS", _optional_path, "", None),
         session_hours=take("SAOMA_SESSION_HOURS", _whole(1, 720), "24", 24),
         verification_file=take("SAOMA_VERIFICATION_FILE", _verification, "", None),
+        smtp_url=take("SAOMA_SMTP_URL", _smtp, "", None),
+        alert_from=take("SAOMA_ALERT_FROM", _mailbox, "saoma@localhost", ""),
+        alert_to=take("SAOMA_ALERT_TO", _mailboxes, "", ()),
+        alert_minutes=take("SAOMA_ALERT_MINUTES", _whole(1, 1440), "15", 15),
     )
     if reader.faults:
         raise BadSettings(reader.faults)

@@ -22,6 +22,7 @@ from app.db import secrets
 from app.db.engine import Database
 from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
+from app.gateways.mail import NullMailer, SmtpMailer, read_server
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
@@ -31,6 +32,8 @@ from app.http.kit import build_app
 from app.identity.interfaces import MiniProgramGateway
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.ids import PublicIds
+from app.notices.handlers import SendDigest
+from app.notices.interfaces import Mailer
 from app.organisation.address_regions import CsvAddressRegions, NullAddressRegions
 from app.organisation.interfaces import AddressRegions
 from app.outbox.drain import Drainer
@@ -93,6 +96,7 @@ def build_container(
     transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
     statements = statements or WeChatPayStatements(settings.pay_api_url)
     registry = build_registry(transfers, statements, settings.statements)
+    registry.add(effects=[SendDigest(_mailer(settings), settings.alert_to)])
     regions = (
         CsvAddressRegions(settings.address_regions) if settings.address_regions else NullAddressRegions()
     )
@@ -112,6 +116,12 @@ def build_container(
         registry=registry,
         drainer=Drainer(db, registry, clock, worker=f"{socket.gethostname()[:40]}-{os.getpid()}-{node}"),
     )
+
+
+def _mailer(settings: Settings) -> Mailer:
+    if settings.smtp_url is None:
+        return NullMailer()
+    return SmtpMailer(read_server(settings.smtp_url), settings.alert_from)
 
 
 def build_registry(transfers: TransferGateway, statements: StatementGateway, folder: Path) -> Registry:

@@ -19,6 +19,7 @@ from app.factory import Container
 from app.http import idempotency, metrics
 from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
+from app.notices import operations as notices
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
 from app.reconciliation import closing as reconciliation
@@ -120,6 +121,15 @@ def watch_risk(container: Container) -> int:
     return _portions(lambda: db.transact(lambda session: watch.sweep(session, now=now)))
 
 
+def tell(container: Container) -> int:
+    """Queue a letter about the open alerts, where letters are wanted."""
+    settings, now = container.settings, container.clock.now()
+    if settings.smtp_url is None or not settings.alert_to:
+        return 0
+    every = timedelta(minutes=settings.alert_minutes)
+    return int(container.db.transact(lambda session: notices.queue_digest(session, every=every, now=now)))
+
+
 def end_campaigns(container: Container) -> int:
     """End campaigns whose period is over; their seeds are public from then on."""
     now = container.clock.now()
@@ -142,6 +152,7 @@ JOBS = (
     Job("ask_for_statements", 60.0, ask_for_statements),
     Job("reconcile", 60.0, reconcile),
     Job("lapse", 60.0, lapse, final=True),
+    Job("tell", 30.0, tell),
     Job("watch_risk", 60.0, watch_risk),
     Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),

@@ -24,6 +24,7 @@ class Alert(Base):
     __table_args__ = (
         enum_check("severity", Severity),
         Index("ix_alerts_resolved_at_id", "resolved_at", "id"),
+        Index("ix_alerts_told_at", "told_at"),
     )
     id: Mapped[int] = id_column()
     kind: Mapped[str] = text_column(64, exact=True)
@@ -34,5 +35,6 @@ class Alert(Base):
     times: Mapped[int] = big_int(doc="how often it was raised, a count")
     first_at: Mapped[datetime] = moment()
     last_at: Mapped[datetime] = moment()
+    told_at: Mapped[datetime | None] = moment(nullable=True, doc="when it was first in a letter")
     resolved_at: Mapped[datetime | None] = moment(nullable=True)
     resolved_by: Mapped[str | None] = text_column(64, nullable=True)

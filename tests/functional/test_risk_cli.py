@@ -18,7 +18,7 @@ from app.risk.measures import Measure
 from app.risk.policies import policies
 from app.risk.watch import Hit, note_hit, sweep
 from tests.support.operators import enter, operators_environment
-from tests.support.shell import environment
+from tests.support.product import environment
 
 KEY = bytes(range(32))
 

@@ -1,0 +1,1 @@
+"""Notices: what operators must look at reaches them where they are, bundled."""
