@@ -140,9 +140,6 @@ class ScanBody(BaseSchema):
     code = Text(MAX_LINK, metadata=_note("a code as it was typed or read"))
     q = Text(MAX_LINK, metadata=_note("`options.q` as WeChat gave it: a link, URL-encoded"))
     scene = Text(MAX_LINK, metadata=_note("`options.scene` of a mini-program code"))
-    location = fields.Nested(
-        LocationBody, allow_none=True, metadata=_note("not kept: it counts when it is sent with the draw")
-    )
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:

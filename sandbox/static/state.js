@@ -8,6 +8,7 @@ const FRESH_WALK = {
   product: null,
   campaign: null,
   member: null,
+  position: null,
   draw: null,
   award: null,
   transfer: null,

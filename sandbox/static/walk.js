@@ -158,14 +158,14 @@ function refusePhone() {
   return { kind: "skipped", text: word("refused_phone") };
 }
 
-async function allowLocation() {
+function allowLocation() {
   const { latitude, longitude } = PLACES[state.place];
-  const body = { ...scanBody(), location: { latitude, longitude } };
-  keepScan(await product("POST", `${API}/scans`, { token: state.token, body }));
+  state.position = { latitude, longitude };
   return { kind: "good", text: `${latitude}, ${longitude}` };
 }
 
 function refuseLocation() {
+  state.position = null;
   return { kind: "skipped", text: word("refused_location") };
 }
 
@@ -192,7 +192,11 @@ async function draw() {
   const intention = `draw:${state.scan.id}`;
   const answer = await product("POST", `${API}/draws`, {
     token: state.token,
-    body: { scan: state.scan.id, phone_declined: state.outcomes.phone?.kind !== "good" },
+    body: {
+      scan: state.scan.id,
+      phone_declined: state.outcomes.phone?.kind !== "good",
+      ...(state.position && { location: state.position }),
+    },
     key: keyFor(intention),
   });
   forgetKey(intention);
