@@ -9,7 +9,6 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -126,7 +125,6 @@ def _places(header: str) -> tuple[int, ...]:
     return tuple(names.index(name) for name in _COLUMNS)
 
 
-@lru_cache(maxsize=4096)
 def _fen(yuan: str) -> int:
     whole, _, part = yuan.partition(".")
     if len(part) == 2 and whole.isdecimal() and part.isdecimal():

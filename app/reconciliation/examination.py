@@ -10,10 +10,10 @@ Nothing is written to the database: what was found waits in a spool until the da
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, String, and_, case, cast, func, literal, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from app.payouts.models import Bill
@@ -30,6 +30,7 @@ from app.reconciliation.states import DifferenceKind
 _BATCH = 1000
 _FETCHED = 5000
 _LONGEST_NUMBER = 128
+_SUCCESS = BillState.SUCCESS.value
 _CARRIED = (
     StatementCarry.out_count,
     StatementCarry.out_fen,
@@ -68,31 +69,75 @@ class _Group(NamedTuple):
     flows: Flows
 
 
-def book_of(payer_id: int, day: date) -> Select[*tuple[Any, ...]]:
-    """Return the query for the bills of a payer that ended on `day`, in the order of their numbers."""
+def book_of(payer_id: int, day: date, first_moment: datetime) -> Select[*tuple[Any, ...]]:
+    """Return the query for the bills of a payer that ended on `day`, in the order of their numbers.
+
+    Two texts a row, since reading a value from the server costs the same whether it is long or short: the
+    bill (number, state, fen, id, opened before `first_moment`, the platform's number), and what has been
+    carried for it, if anything.
+    """
     start, end = bounds(day)
+    early = case((Bill.opened_at < first_moment, literal("1")), else_=literal("0"))
+    bill = _joined(
+        Bill.bill_no,
+        type_coerce(Bill.state, String),
+        cast(Bill.amount_fen, String(20)),
+        cast(Bill.id, String(20)),
+        early,
+        func.coalesce(Bill.transfer_bill_no, ""),
+    )
+    carried = _joined(*(cast(column, String(128)) for column in _CARRIED))
     carry = and_(StatementCarry.payer_id == Bill.payer_id, StatementCarry.bill_no == Bill.bill_no)
     return (
-        select(
-            Bill.bill_no,
-            Bill.id,
-            Bill.state,
-            Bill.amount_fen,
-            Bill.transfer_bill_no,
-            Bill.opened_at,
-            *_CARRIED,
-        )
+        select(bill, carried)
         .outerjoin(StatementCarry, carry)
         .where(Bill.payer_id == payer_id, Bill.ended_at >= start, Bill.ended_at < end)
         .order_by(Bill.bill_no)
     )
 
 
-def read_book(session: Session, payer_id: int, day: date) -> Iterator[Any]:
-    """Yield the rows of `book_of` as they come from the server."""
+def _joined(*columns: Any) -> Any:
+    joined = columns[0]
+    for column in columns[1:]:
+        joined = joined + literal("\t") + column
+    return joined
+
+
+class Ended(NamedTuple):
+    """A bill of ours as the book streams it."""
+
+    bill_no: str
+    state: str
+    amount_fen: int
+    bill_id: int
+    early: bool
+    platform_no: str
+    carried: Flows | None
+
+
+def read_book(
+    session: Session, payer_id: int, day: date, first_moment: datetime | None = None
+) -> Iterator[Ended]:
+    """Yield the bills of `book_of` as they come from the server."""
+    wanted = book_of(payer_id, day, first_moment or bounds(day)[0])
     options = {"yield_per": _FETCHED}
-    with session.connection().execute(book_of(payer_id, day), execution_options=options) as rows:
-        yield from rows
+    with session.connection().execute(wanted, execution_options=options) as rows:
+        for bill, carried in rows:
+            number, state, fen, bill_id, early, platform_no = bill.split("\t", 5)
+            yield Ended(
+                number,
+                state,
+                int(fen),
+                int(bill_id),
+                early == "1",
+                platform_no,
+                None if carried is None else _unpacked(carried),
+            )
+
+
+def _unpacked(carried: str) -> Flows:
+    out_count, out_fen, in_count, in_fen, platform_no = carried.split("\t", 4)
+    return Flows(int(out_count), int(out_fen), int(in_count), int(in_fen), platform_no)
 
 
 class BookDigest:
@@ -101,9 +146,9 @@ class BookDigest:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, bill_no: str, state: BillState, amount_fen: int) -> None:
+    def add(self, bill: Ended) -> None:
         """Take one bill."""
-        self._hash.update(f"{bill_no} {state.value} {amount_fen}\n".encode())
+        self._hash.update(f"{bill.bill_no} {bill.state} {bill.amount_fen}\n".encode())
 
     def hexdigest(self) -> str:
         """Return the digest of what was added."""
@@ -173,14 +218,14 @@ class Examination:
     def _compare(self, groups: Iterator[_Group]) -> None:
         digest = BookDigest()
         group = next(groups, None)
-        for bill in read_book(self._book, self._case.payer_id, self._case.day):
+        for bill in read_book(self._book, self._case.payer_id, self._case.day, self._first_moment):
             while group is not None and group.number < bill.bill_no:
                 self._later(group)
                 group = next(groups, None)
             flows = Flows()
             if group is not None and group.number == bill.bill_no:
                 flows, group = group.flows, next(groups, None)
-            digest.add(bill.bill_no, bill.state, bill.amount_fen)
+            digest.add(bill)
             self._ended(bill, flows)
         while group is not None:
             self._later(group)
@@ -193,24 +238,23 @@ class Examination:
         if len(self._leftovers) >= _BATCH:
             self._look_up()
 
-    def _ended(self, bill: Any, flows: Flows) -> None:
+    def _ended(self, bill: Ended, flows: Flows) -> None:
         """Judge a bill that ended on the day."""
-        ours = Ours(bill.state, bill.amount_fen, bill.transfer_bill_no)
         totals = self.totals
-        if bill.state is BillState.SUCCESS:
+        if bill.state == _SUCCESS:
             totals.paid_bills += 1
             totals.paid_fen += bill.amount_fen
-        if bill.out_count is not None:
-            carried = _carried(bill)
-            totals.carried_change_fen -= carried.net_fen
-            flows = carried.plus(flows)
-        if bill.opened_at < self._first_moment:
+        if bill.carried is not None:
+            totals.carried_change_fen -= bill.carried.net_fen
+            flows = bill.carried.plus(flows)
+        ours = Ours(bill.state == _SUCCESS, bill.amount_fen, bill.platform_no or None)
+        if bill.early:
             with_assumed = assumed_before(ours, flows)
             totals.carried_change_fen -= with_assumed.net_fen - flows.net_fen
             flows = with_assumed
         kind = judge(ours, flows)
         if kind is not None:
-            self._spool.find(Finding(bill.bill_no, kind, self._day, ours.expected_fen, flows, bill.id))
+            self._spool.find(Finding(bill.bill_no, kind, self._day, ours.expected_fen, flows, bill.bill_id))
 
     def _look_up(self) -> None:
         """Judge lines whose number is not among the bills that ended on the day."""
@@ -278,7 +322,8 @@ class Examination:
 
     def _closed_before(self, bill: Any, flows: Flows, earlier: Any) -> None:
         """Judge lines about a bill that ended on an earlier day, beside what that day has found."""
-        ours = Ours(bill.state, bill.amount_fen, bill.transfer_bill_no)
+        paid = bill.state is BillState.SUCCESS
+        ours = Ours(paid, bill.amount_fen, bill.transfer_bill_no)
         if earlier is not None:
             flows = _carried(earlier).plus(flows)
             again = judge(ours, flows) or DifferenceKind.LATE

@@ -1,9 +1,7 @@
 """What the platform's lines about one number mean beside our own book: a pure decision."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.payouts.states import BillState
 from app.reconciliation.states import DifferenceKind
 
 SEVERAL = "several"
@@ -37,18 +35,17 @@ class Flows(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
-    """A bill of ours that has ended: what should have left, and the platform's number that we were told."""
+class Ours(NamedTuple):
+    """A bill of ours that has ended: whether it was paid, and the platform's number that we were told."""
 
-    state: BillState
+    paid: bool
     amount_fen: int
     platform_no: str | None
 
     @property
     def expected_fen(self) -> int:
         """What should have left for good, in fen."""
-        return self.amount_fen if self.state is BillState.SUCCESS else 0
+        return self.amount_fen if self.paid else 0
 
 
 def judge(ours: Ours, theirs: Flows) -> DifferenceKind | None:
@@ -57,7 +54,7 @@ def judge(ours: Ours, theirs: Flows) -> DifferenceKind | None:
     Money is set aside by one line and returned, if it is, by another, perhaps days apart: what counts is
     what is left of both.
     """
-    if ours.state is not BillState.SUCCESS:
+    if not ours.paid:
         if theirs.net_fen == 0:
             return None
         return DifferenceKind.NOT_RETURNED if theirs.net_fen > 0 else DifferenceKind.AMOUNT
@@ -76,7 +73,7 @@ def judge(ours: Ours, theirs: Flows) -> DifferenceKind | None:
 
 def booked(ours: Ours) -> Flows:
     """Return the lines that a bill must have had if its day was closed without a difference."""
-    if ours.state is not BillState.SUCCESS:
+    if not ours.paid:
         return Flows()
     return Flows(1, ours.amount_fen, 0, 0, ours.platform_no or "")
 
@@ -86,6 +83,6 @@ def assumed_before(ours: Ours, theirs: Flows) -> Flows:
 
     Only for a bill that was opened before that day: its money may have been set aside then.
     """
-    if theirs.out_count or not (ours.state is BillState.SUCCESS or theirs.in_count):
+    if theirs.out_count or not (ours.paid or theirs.in_count):
         return theirs
     return theirs._replace(out_count=1, out_fen=ours.amount_fen, platform_no=ours.platform_no or "")

@@ -135,7 +135,7 @@ def verify_day(session: Session, *, payer_id: int, day: date) -> DayFault | None
         raise UnknownDay("this day has not been reconciled; `saoma reconcile status` lists those that are")
     digest = BookDigest()
     for bill in read_book(session, payer_id, day):
-        digest.add(bill.bill_no, bill.state, bill.amount_fen)
+        digest.add(bill)
     found = digest.hexdigest()
     return None if found == closed.digest else DayFault(closed.digest, found)
 
