@@ -162,9 +162,12 @@ def _approve_all(db: Database, runners: int, seed: int) -> RaceResult:
 
     made, others = db.transact(prepare)
 
-    def approving(actor: Actor) -> Callable[[], approvals.Proposal]:
-        asked = {"approval_id": made.id, "sha256": made.sha256, "now": NOW, "actor": actor}
-        return lambda: db.transact(lambda session: approvals.approve(session, **asked))
+    def approving(actor: Actor) -> Callable[[], None]:
+        def carry_out(session: Session) -> None:
+            approvals.approve(session, approval_id=made.id, sha256=made.sha256, now=NOW, actor=actor)
+            session.execute(text("SELECT SLEEP(0.02)"))  # what was approved takes its time
+
+        return lambda: db.transact(carry_out)
 
     return race(db, [approving(actor) for actor in others], seed=seed)
 
