@@ -20,7 +20,9 @@ from sandbox.errors import AdminError
 from sandbox.faults import KINDS
 from sandbox.fields import Required, read_document, read_fields
 from sandbox.pay_signing import is_rsa_public_key
+from sandbox.red_packets import Packet
 from sandbox.scenes import SCENES
+from sandbox.signing_tool import sign_by_hand
 from sandbox.statements import Falsification
 from sandbox.transfers import Bill
 from sandbox.world import World
@@ -35,6 +37,7 @@ def blueprint(world: World) -> Blueprint:
     _add_taps(routes, world)
     _add_faults(routes, world)
     _add_controls(routes, world)
+    _add_insight(routes, world)
     return routes
 
 
@@ -144,6 +147,17 @@ def _add_taps(routes: Blueprint, world: World) -> None:
         )
         return jsonify(world.transfers.decline(shopper_id=shopper_id, **fields))
 
+    @routes.post("/shoppers/<shopper_id>/open_packet")
+    def open_packet(shopper_id: str) -> Response:
+        fields = read_fields({"mchid": Required(str), "mch_billno": Required(str)})
+        return jsonify(_packet_view(world.red_packets.open(shopper_id, **fields)))
+
+    @routes.post("/shoppers/<shopper_id>/send_biz_red_packet")
+    def send_biz_red_packet(shopper_id: str) -> Response:
+        names = ("appId", "timeStamp", "nonceStr", "package", "signType", "paySign")
+        call = read_fields({name: Required(str) for name in names})
+        return jsonify(_packet_view(world.red_packets.open_in_miniprogram(shopper_id, call)))
+
     @routes.post("/merchants/<mchid>/confirm_all")
     def confirm_all(mchid: str) -> Response:
         world.directory.merchant(mchid)
@@ -214,12 +228,19 @@ def _add_controls(routes: Blueprint, world: World) -> None:
     def show_settings() -> Response:
         return jsonify(asdict(world.settings.current))
 
+
+def _add_insight(routes: Blueprint, world: World) -> None:
     @routes.get("/exchanges")
     def exchanges() -> Response:
         after = request.args.get("after", "0")
         if not after.isdecimal() or len(after) > 18:
             raise AdminError(422, "bad_field", "after must be the id of an exchange")
         return jsonify({"exchanges": world.exchanges.after(int(after))})
+
+    @routes.post("/sign")
+    def sign() -> Response:
+        fields = read_fields({"kind": Required(str), "fields": Required(dict), "key": ""})
+        return jsonify({"signature": sign_by_hand(**fields)})
 
     @routes.get("/health")
     def health() -> Response:
@@ -238,6 +259,9 @@ def _merchant_fields() -> dict[str, Any]:
             "balance_fen": 0,
             "shortage": "not_enough",
             "balance_api": False,
+            "red_packets": False,
+            "apiv2_key": "",
+            "workwx_secret": "",
         }
     )
     if not re.fullmatch(r"[0-9]{8,32}", fields["mchid"]) or not re.fullmatch(
@@ -250,6 +274,8 @@ def _merchant_fields() -> dict[str, Any]:
         raise AdminError(422, "bad_merchant", "public_key_pem must be an RSA public key of 2048 bits or more")
     if len(fields["apiv3_key"].encode()) != 32:
         raise AdminError(422, "bad_merchant", "apiv3_key must be 32 bytes")
+    if fields["red_packets"] and len(fields["apiv2_key"]) != 32:
+        raise AdminError(422, "bad_merchant", "a merchant with red packets has an apiv2_key of 32 characters")
     if fields["shortage"] not in SHORTAGES:
         raise AdminError(422, "bad_merchant", f"shortage must be one of {', '.join(SHORTAGES)}")
     if not 0 <= fields["balance_fen"] <= 10**14:
@@ -296,6 +322,7 @@ def _merchant_view(world: World, merchant: Merchant) -> dict[str, Any]:
         "scenes": dict(merchant.scenes),
         "shortage": merchant.shortage,
         "balance_api": merchant.balance_api,
+        "red_packets": merchant.red_packets,
         "available_fen": world.book.balance(available(merchant.mchid)),
         "platform_public_key_id": merchant.platform_key_id,
         "platform_public_key_pem": merchant.platform_public_key_pem,
@@ -322,6 +349,10 @@ def _book_view(world: World) -> dict[str, Any]:
         for bill in bills:
             if bill.state == "SUCCESS":
                 paid[bill.order.openid] = paid.get(bill.order.openid, 0) + bill.order.amount_fen
+        packets = world.red_packets.packets()
+        taken = [packet for packet in packets if packet.state == "RECEIVED"]
+        for packet in taken:
+            paid[packet.order.openid] = paid.get(packet.order.openid, 0) + packet.order.amount_fen
         merchants = [
             {
                 "mchid": mchid,
@@ -329,7 +360,8 @@ def _book_view(world: World) -> dict[str, Any]:
                 "frozen_fen": world.book.balance(frozen(mchid)),
                 "paid_fen": sum(
                     b.order.amount_fen for b in bills if b.mchid == mchid and b.state == "SUCCESS"
-                ),
+                )
+                + sum(p.order.amount_fen for p in taken if p.mchid == mchid),
             }
             for mchid in world.directory.merchants
         ]
@@ -341,6 +373,7 @@ def _book_view(world: World) -> dict[str, Any]:
             "merchants": merchants,
             "paid": paid,
             "bills": [_bill_view(bill) for bill in bills],
+            "packets": [_packet_view(packet) for packet in packets],
         }
 
 
@@ -357,4 +390,17 @@ def _bill_view(bill: Bill) -> dict[str, Any]:
         "fail_reason": bill.fail_reason,
         "acknowledged": bill.acknowledged,
         "history": [{"at": utc_timestamp(at), "state": state} for at, state in bill.history],
+    }
+
+
+def _packet_view(packet: Packet) -> dict[str, Any]:
+    return {
+        "mchid": packet.mchid,
+        "mch_billno": packet.order.mch_billno,
+        "send_listid": packet.listid,
+        "appid": packet.order.appid,
+        "openid": packet.order.openid,
+        "amount_fen": packet.order.amount_fen,
+        "state": packet.state,
+        "history": [{"at": utc_timestamp(at), "state": state} for at, state in packet.history],
     }

@@ -24,8 +24,9 @@ SHORTAGES = ("not_enough", "not_enough_recorded", "processing")
 class App:
     """A mini-program or service account.
 
-    kind: ``miniprogram`` or ``service``. open_platform: name of the Open Platform account it is bound to;
-    apps with the same one see the same unionid, without one there is no unionid. pages: the published pages.
+    kind: ``miniprogram``, ``service`` or ``corp`` (WeCom). open_platform: name of the Open Platform account
+    it is bound to; apps with the same one see the same unionid, without one there is no unionid. pages: the
+    published pages.
     """
 
     appid: str
@@ -53,7 +54,7 @@ class Merchant:
     public_key_pem is the merchant's; platform_key_pem is the private key with which the sandbox signs for
     this merchant. scenes: transfer scene id → largest single amount in fen, None for no bound. shortage:
     what a transfer answers when the balance is short. balance_api: whether the balance endpoint is open to
-    it.
+    it. red_packets: whether it holds the red packets of v2, with apiv2_key and, for WeCom's, workwx_secret.
     """
 
     mchid: str
@@ -67,6 +68,9 @@ class Merchant:
     platform_key_id: str
     platform_key_pem: str
     platform_public_key_pem: str
+    red_packets: bool = False
+    apiv2_key: str = ""
+    workwx_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,8 @@ class Directory:
 
     def put_app(self, app: App) -> None:
         """Registers or replaces an app."""
-        if app.kind not in ("miniprogram", "service"):
-            raise AdminError(422, "bad_app", "kind must be miniprogram or service")
+        if app.kind not in ("miniprogram", "service", "corp"):
+            raise AdminError(422, "bad_app", "kind must be miniprogram, service or corp")
         with self._store.lock:
             if self.apps.get(app.appid) != app:
                 self._store.record("app", **asdict(app))
@@ -222,4 +226,8 @@ class Directory:
             platform_key_id=event["platform_key_id"],
             platform_key_pem=event["platform_key_pem"],
             platform_public_key_pem=event["platform_public_key_pem"],
+            # A journal of an earlier release does not say.
+            red_packets=event.get("red_packets", False),
+            apiv2_key=event.get("apiv2_key", ""),
+            workwx_secret=event.get("workwx_secret", ""),
         )

@@ -1,7 +1,8 @@
-"""The three dialects in which the sandbox refuses a request.
+"""The four dialects in which the sandbox refuses a request.
 
-Tencent has two of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a
-``code`` for WeChat Pay v3); the administration endpoints of the sandbox itself speak the third.
+Tencent has three of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a
+``code`` for WeChat Pay v3, an ``err_code`` in XML for v2); the administration endpoints of the sandbox itself
+speak the fourth.
 """
 
 from __future__ import annotations
@@ -70,6 +71,15 @@ class PayError(Exception):
         if self.detail is not None:
             answer["detail"] = dict(self.detail)
         return answer
+
+
+class PacketError(Exception):
+    """A failure of WeChat Pay v2: HTTP 200 with ``err_code`` in XML. Source: contract 5."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
 
 
 class AdminError(Exception):

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sandbox.errors import AdminError
+from sandbox.packet_request import PREFIX as PACKETS
 
 # Answers that take the place of the real one. With ``after_commit`` the real work is done first.
 WECHAT_KINDS = frozenset({"-1", "45009"})
@@ -22,10 +23,12 @@ ANSWER_KINDS = WECHAT_KINDS | PAY_KINDS | {"html_502", "timeout_before"}
 # Faults that only bend the real answer.
 BENDING_KINDS = frozenset({"timeout_after_commit", "latency", "bad_signature", "signtest", "clock_skew"})
 # Faults inside the platform's own business.
-BUSINESS_KINDS = frozenset({"not_enough", "accepted_first", "phone_quota"})
+BUSINESS_KINDS = frozenset({"not_enough", "accepted_first", "send_fails", "phone_quota"})
 CALLBACK_KINDS = frozenset({"duplicate_callback", "reorder_callback", "late_callback", "no_callback"})
 REQUEST_KINDS = ANSWER_KINDS | BENDING_KINDS | BUSINESS_KINDS
 KINDS = REQUEST_KINDS | CALLBACK_KINDS
+
+PAY_PATHS = ("/v3/", PACKETS)
 
 # kind of parameter → (default, largest); none is negative
 PARAMETERS: Mapping[str, tuple[float, float]] = {
@@ -158,10 +161,14 @@ def _read_target(fields: Mapping[str, Any]) -> tuple[str, str, int | None]:
         raise AdminError(422, "unknown_kind", f"unknown fault kind {kind}; known: {', '.join(sorted(KINDS))}")
     if not isinstance(path, str) or not path.startswith(("/", "*")):
         raise AdminError(422, "bad_path", "path must be a path or a glob, such as /cgi-bin/*")
-    if kind in WECHAT_KINDS and path.startswith(("/v3/", "*")):
-        raise AdminError(422, "bad_path", f"{kind} is an answer of the mini-program API, not of /v3/")
-    if kind in PAY_KINDS and not path.startswith("/v3/"):
-        raise AdminError(422, "bad_path", f"{kind} is an answer of WeChat Pay: path must start with /v3/")
+    if kind in WECHAT_KINDS and path.startswith((*PAY_PATHS, "*")):
+        raise AdminError(422, "bad_path", f"{kind} is an answer of the mini-program API, not of WeChat Pay")
+    if kind in PAY_KINDS and not path.startswith(PAY_PATHS):
+        raise AdminError(
+            422,
+            "bad_path",
+            f"{kind} is an answer of WeChat Pay: path must start with {' or '.join(PAY_PATHS)}",
+        )
     if times is not None and (not _is_int(times) or times < 1):
         raise AdminError(422, "bad_times", "times must be a whole number above 0, or null for ever")
     return kind, path, times

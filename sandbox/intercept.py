@@ -16,12 +16,20 @@ from werkzeug.exceptions import HTTPException
 from sandbox.clock import wire_time
 from sandbox.errors import PayError, WeChatError
 from sandbox.faults import ANSWER_KINDS, REQUEST_KINDS, Fault
+from sandbox.packet_request import PREFIX as PACKETS
+from sandbox.packet_request import write_xml
 from sandbox.pay_signing import parse_authorization, signature_headers
 from sandbox.statements import DOWNLOAD_PATH
 from sandbox.world import World
 
 OWN_PREFIXES = ("/_sandbox/", "/phone")
 LARGEST_BODY_BYTES = 1_000_000
+# What the faults of WeChat Pay are called in v2.
+V2_CODES = {
+    "system_error": "SYSTEMERROR",
+    "frequency_limited": "FREQ_LIMIT",
+    "user_account_abnormal": "V2_ACCOUNT_SIMPLE_BAN",
+}
 HTML_502 = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
@@ -87,6 +95,8 @@ def _injected(fault: Fault) -> Response:
     if fault.kind.startswith("timeout"):
         _hold_and_cut(fault.parameters["hold_seconds"])
         return Response(status=504)
+    if request.path.startswith(PACKETS):
+        return _v2_problem(V2_CODES[fault.kind])
     if fault.kind == "system_error":
         return _problem(PayError(500, "SYSTEM_ERROR", "the system is busy; repeat with the same number"))
     if fault.kind == "frequency_limited":
@@ -94,6 +104,11 @@ def _injected(fault: Fault) -> Response:
     if fault.kind == "user_account_abnormal":
         return _problem(PayError(403, "USER_ACCOUNT_ABNORMAL", "the receiver's account cannot take money"))
     return jsonify(WeChatError(int(fault.kind)).body())
+
+
+def _v2_problem(code: str) -> Response:
+    fields = {"return_code": "SUCCESS", "return_msg": code, "result_code": "FAIL", "err_code": code}
+    return Response(write_xml(fields | {"err_code_des": code}), mimetype="text/xml")
 
 
 def _problem(error: PayError) -> Response:

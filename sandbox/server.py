@@ -11,9 +11,10 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import admin, intercept, miniprogram, pay_api, phone
-from sandbox.errors import AdminError, PayError, WeChatError
+from sandbox import admin, intercept, miniprogram, pay_api, pay_v2, phone
+from sandbox.errors import AdminError, PacketError, PayError, WeChatError
 from sandbox.intercept import is_platform_request
+from sandbox.packet_request import PREFIX as PACKETS
 from sandbox.phone import LARGEST_PHOTO_BYTES
 from sandbox.world import World
 
@@ -40,7 +41,7 @@ def create_app(world: World, *, host: str = "127.0.0.1") -> Flask:
             raise AdminError(403, "wrong_host", "the sandbox's own pages answer on the loopback name only")
 
     intercept.install(app, world)
-    for room in (miniprogram, pay_api, admin, phone):
+    for room in (miniprogram, pay_api, pay_v2, admin, phone):
         app.register_blueprint(room.blueprint(world))
     app.register_error_handler(AdminError, _admin_problem)
     app.register_error_handler(HTTPException, _http_problem)
@@ -60,6 +61,8 @@ def _http_problem(error: HTTPException) -> tuple[Response, int]:
             "SYSTEM_ERROR" if status >= 500 else "RESOURCE_NOT_EXISTS" if status == 404 else "INVALID_REQUEST"
         )
         return jsonify(PayError(status, code, str(error.name)).body()), status
+    if request.path.startswith(PACKETS):
+        return pay_v2.refusal(PacketError("SYSTEMERROR" if status >= 500 else "PARAM_ERROR", error.name)), 200
     if is_platform_request():
         return jsonify(WeChatError(-1 if status >= 500 else 40066, str(error.name).lower()).body()), 200
     return jsonify({"code": "http_error", "message": str(error.description)}), status

@@ -20,6 +20,7 @@ from sandbox.clock import CHINA, SandboxClock, pay_timestamp
 from sandbox.directory import Directory, Merchant
 from sandbox.errors import AdminError, PayError
 from sandbox.pay_signing import encrypt_field
+from sandbox.red_packets import RedPackets
 from sandbox.settings import LiveSettings
 from sandbox.statements import Movement, Statements
 from sandbox.store import Event, Store
@@ -83,6 +84,7 @@ class Transfers:
         agenda: Agenda,
         settings: LiveSettings,
         statements: Statements,
+        packets: RedPackets,
         announce: Callable[[Bill], None],
     ) -> None:
         self._store = store
@@ -92,6 +94,7 @@ class Transfers:
         self._agenda = agenda
         self._settings = settings
         self._statements = statements
+        self._packets = packets
         self._announce = announce
         self._bills: dict[tuple[str, str], Bill] = {}
         self._by_transfer_no: dict[str, Bill] = {}
@@ -246,7 +249,7 @@ class Transfers:
             return list(self._bills.values())
 
     def audit(self) -> list[str]:
-        """What is wrong between the bills and the book; empty when every fen is where its bill says it is."""
+        """What is wrong between bills, packets and book; empty when every fen is where they say it is."""
         with self._store.lock:
             faults = self._book.audit()
             waiting: dict[str, int] = {}
@@ -258,10 +261,12 @@ class Transfers:
                     owner = self._owner(bill)
                     received[owner] = received.get(owner, 0) + bill.order.amount_fen
             for mchid in self._directory.merchants:
-                if self._book.balance(frozen(mchid)) != waiting.get(mchid, 0):
+                explained = waiting.get(mchid, 0) + self._packets.locked(mchid)
+                if self._book.balance(frozen(mchid)) != explained:
                     faults.append(f"merchant {mchid} has locked money that no open bill explains")
             for shopper_id in self._directory.shoppers:
-                if self._book.balance(wallet(shopper_id)) != received.get(shopper_id, 0):
+                explained = received.get(shopper_id, 0) + self._packets.received(shopper_id)
+                if self._book.balance(wallet(shopper_id)) != explained:
                     faults.append(f"shopper {shopper_id} holds money that no bill explains")
             return faults
 

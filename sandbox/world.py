@@ -14,6 +14,7 @@ from sandbox.exchanges import Exchanges
 from sandbox.faults import Faults
 from sandbox.journal import Journal
 from sandbox.limits import RateLimiter
+from sandbox.red_packets import RedPackets
 from sandbox.settings import LiveSettings, Settings
 from sandbox.statements import Statements
 from sandbox.store import Event, Store
@@ -45,6 +46,15 @@ class World:
             exchanges=self.exchanges,
         )
         self.statements = Statements(clock=self.clock, lock=self.store.lock)
+        self.red_packets = RedPackets(
+            store=self.store,
+            directory=self.directory,
+            book=self.book,
+            clock=self.clock,
+            agenda=self.agenda,
+            settings=self.settings,
+            statements=self.statements,
+        )
         self.transfers = Transfers(
             store=self.store,
             directory=self.directory,
@@ -53,6 +63,7 @@ class World:
             agenda=self.agenda,
             settings=self.settings,
             statements=self.statements,
+            packets=self.red_packets,
             announce=self.callbacks.announce,
         )
         self.callbacks.acknowledged = self.transfers.acknowledge
@@ -64,6 +75,7 @@ class World:
         self.directory.be_born()
         self.callbacks.start()
         self.transfers.resume()
+        self.red_packets.resume()
         self.agenda.start()
 
     def stop(self) -> None:

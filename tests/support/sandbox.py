@@ -52,6 +52,7 @@ class MerchantAccount:
     apiv3_key: str = field(repr=False)
     platform_public_key_id: str
     platform_public_key_pem: str
+    apiv2_key: str = field(default="", repr=False)
 
 
 def new_private_key() -> str:
@@ -165,11 +166,14 @@ class SandboxProcess:
         scenes: Sequence[str | dict[str, Any]] = ("1000",),
         shortage: str = "not_enough",
         balance_api: bool = False,
+        apiv2_key: str = "",
+        workwx_secret: str = "",
     ) -> MerchantAccount:
         """Registers a merchant; keys that are not given are made up.
 
         shortage: ``not_enough`` (403, no bill), ``not_enough_recorded`` (403, and the bill waits in
-        PROCESSING) or ``processing`` (200, the bill waits).
+        PROCESSING) or ``processing`` (200, the bill waits). apiv2_key: with one it holds the red packets of
+        v2.
         """
         private_key_pem = private_key_pem or new_private_key()
         serial_no = serial_no or secrets.token_hex(20).upper()
@@ -187,6 +191,9 @@ class SandboxProcess:
                 "balance_fen": balance_fen,
                 "shortage": shortage,
                 "balance_api": balance_api,
+                "red_packets": bool(apiv2_key),
+                "apiv2_key": apiv2_key,
+                "workwx_secret": workwx_secret,
             },
         )
         return MerchantAccount(
@@ -196,6 +203,7 @@ class SandboxProcess:
             apiv3_key=apiv3_key,
             platform_public_key_id=answer["platform_public_key_id"],
             platform_public_key_pem=answer["platform_public_key_pem"],
+            apiv2_key=apiv2_key,
         )
 
     def top_up(self, mchid: str, fen: int) -> int:
@@ -246,6 +254,15 @@ class SandboxProcess:
         fields = {"package_info": package_info, "mch_id": mch_id, "app_id": app_id}
         return self._admin("POST", f"/shoppers/{shopper_id}/decline", fields)
 
+    def open_packet(self, shopper_id: str, *, mchid: str, mch_billno: str) -> dict[str, Any]:
+        """Opens a red packet in the chat. Raises SandboxRefusedError."""
+        fields = {"mchid": mchid, "mch_billno": mch_billno}
+        return self._admin("POST", f"/shoppers/{shopper_id}/open_packet", fields)
+
+    def send_biz_red_packet(self, shopper_id: str, call: dict[str, str]) -> dict[str, Any]:
+        """Opens a red packet by ``wx.sendBizRedPacket(call)`` (with appId). Raises SandboxRefusedError."""
+        return self._admin("POST", f"/shoppers/{shopper_id}/send_biz_red_packet", call)
+
     def confirm_all(self, mchid: str) -> int:
         """Lets every shopper confirm whose bill of the merchant waits; returns how many did."""
         return int(self._admin("POST", f"/merchants/{mchid}/confirm_all")["confirmed"])
@@ -270,6 +287,18 @@ class SandboxProcess:
             if bill["out_bill_no"] == out_bill_no:
                 return dict(bill)
         raise LookupError(f"no bill {out_bill_no}")
+
+    def packet(self, mch_billno: str) -> dict[str, Any]:
+        """One red packet of the book by the merchant's number. Raises LookupError."""
+        for packet in self.book()["packets"]:
+            if packet["mch_billno"] == mch_billno:
+                return dict(packet)
+        raise LookupError(f"no red packet {mch_billno}")
+
+    def signature(self, kind: str, fields: dict[str, str], key: str = "") -> str:
+        """What the sandbox's signing tool makes of ``fields``."""
+        answer = self._admin("POST", "/sign", {"kind": kind, "fields": fields, "key": key})
+        return str(answer["signature"])
 
     def fault(self, path: str, kind: str, **more: Any) -> dict[str, Any]:
         """Sets a fault. more: times, probability, seed, after_commit, latency_ms, hold_seconds and others."""

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import requests
 
+from tests.contract.sandbox.packet_client import QUERY, SEND, call, packet, query
 from tests.contract.sandbox.pay_client import CallbackReceiver, PayClient, bill
 from tests.support.sandbox import MerchantAccount, SandboxProcess, new_private_key
 
 SECRET = "app-secret-of-the-tests"
+APIV2_KEY = "0123456789abcdef0123456789abcdef"
+WORKWX_SECRET = "secret-of-the-payment-app"
 _numbers = itertools.count(1)
 
 
@@ -150,3 +153,61 @@ def till(make_till: Callable[..., Till]) -> Till:
 def receiver() -> Iterator[CallbackReceiver]:
     with CallbackReceiver() as receiver:
         yield receiver
+
+
+@dataclass
+class Giver:
+    """A merchant with red packets, an app of a kind, somebody to give to."""
+
+    sandbox: SandboxProcess
+    account: MerchantAccount
+    appid: str
+    shopper_id: str
+    openid: str
+    path: str
+
+    def packet(self, **changes: str) -> dict[str, str]:
+        return packet(self.account, self.appid, self.openid, **changes)
+
+    def send(self, fields: dict[str, str], **options: str) -> dict[str, str]:
+        return call(self.sandbox.base_url, self.account, self.path, fields, **options)
+
+    def ask(self, mch_billno: str) -> dict[str, str]:
+        fields = query(self.account, self.appid, mch_billno)
+        return call(self.sandbox.base_url, self.account, QUERY, fields)
+
+    def open(self, mch_billno: str) -> None:
+        self.sandbox.open_packet(self.shopper_id, mchid=self.account.mchid, mch_billno=mch_billno)
+
+    def money(self) -> tuple[int, int]:
+        book = self.sandbox.book()
+        assert book["balanced"], book["faults"]
+        mine = next(one for one in book["merchants"] if one["mchid"] == self.account.mchid)
+        return mine["available_fen"], mine["frozen_fen"]
+
+
+@pytest.fixture
+def make_giver(sandbox: SandboxProcess, key_pem: str) -> Callable[..., Giver]:
+    def make(kind: str = "service", path: str = SEND, **fields: object) -> Giver:
+        appid = f"wxpacket{next(_numbers):08d}"
+        sandbox.create_app(appid, "secret", kind=kind)
+        account = sandbox.create_merchant(
+            f"17{next(_numbers):08d}",
+            **{  # type: ignore[arg-type]
+                "private_key_pem": key_pem,
+                "appids": [appid],
+                "balance_fen": 1_000_000,
+                "apiv2_key": APIV2_KEY,
+                "workwx_secret": WORKWX_SECRET,
+                **fields,
+            },
+        )
+        shopper = sandbox.shopper()
+        return Giver(sandbox, account, appid, shopper["id"], shopper["openids"][appid], path)
+
+    return make
+
+
+@pytest.fixture
+def giver(make_giver: Callable[..., Giver]) -> Giver:
+    return make_giver()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.sandbox.conftest import Till
+from tests.contract.sandbox.conftest import Giver, Till
+from tests.contract.sandbox.packet_client import SEND, certificate
 from tests.contract.sandbox.pay_client import BILLS, CallbackReceiver
 from tests.support.node import NodeMerchant, install
 
@@ -158,6 +159,23 @@ def test_the_sdk_verifies_and_opens_a_callback_and_refuses_a_probe(
     till.sandbox.probe(till.account.mchid, receiver.url)
     probe = receiver.wait_for(2)[1]
     assert not verified(sdk, probe.headers, probe.body)
+
+
+def test_red_packets_of_v2(giver: Giver) -> None:
+    install()
+    fields = giver.packet()
+    del fields["nonce_str"]
+    with NodeMerchant(AXIOS) as sdk:
+        sdk.becomes(giver.account, base_url=giver.sandbox.base_url, appid=giver.appid)
+
+        def send(**changes: str) -> dict[str, Any]:
+            shown = certificate(giver.account.private_key_pem)
+            done = sdk.does("packet", target=SEND[1:], fields={**fields, **changes}, certificate=shown)
+            return dict(done["answer"])
+
+        assert send()["result_code"] == "SUCCESS"
+        assert giver.ask(fields["mch_billno"])["status"] == "SENT"
+        assert send(total_amount="101")["err_code"] == "FATAL_ERROR"
 
 
 def verified(sdk: NodeMerchant, headers: dict[str, Any], body: bytes) -> bool:
