@@ -49,6 +49,7 @@ class Settings:
     alert_from: str
     alert_to: tuple[str, ...] = field(repr=False)
     alert_minutes: int
+    diversion: tuple[int, int, int] = (3, 3, 30)
 
     @property
     def embedded(self) -> bool:
@@ -178,6 +179,13 @@ def _mailbox(text: str) -> str:
 
 def _mailboxes(text: str) -> tuple[str, ...]:
     return tuple(_mailbox(part.strip()) for part in text.split(",") if part.strip())
+def _diversion(text: str) -> tuple[int, int, int]:
+    found = re.fullmatch(r"([0-9]{1,4}),([0-9]{1,4}),([0-9]{1,3})", text)
+    numbers = tuple(map(int, found.groups())) if found else ()
+    if len(numbers) != 3 or not all(numbers):
+        raise ValueError("must be persons,codes,days, each at least 1, such as 3,3,30")
+    persons, codes, days = numbers
+    return persons, codes, days
 
 
 def _optional_path(text: str) -> Path | None:
@@ -222,6 +230,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         alert_from=take("SAOMA_ALERT_FROM", _mailbox, "saoma@localhost", ""),
         alert_to=take("SAOMA_ALERT_TO", _mailboxes, "", ()),
         alert_minutes=take("SAOMA_ALERT_MINUTES", _whole(1, 1440), "15", 15),
+        diversion=take("SAOMA_DIVERSION", _diversion, "3,3,30", (3, 3, 30)),
     )
     if reader.faults:
         raise BadSettings(reader.faults)

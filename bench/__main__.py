@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, Sequence[str]] = {
     "qr": ("qr_vs_default",),
     "drain": ("drain_vs_bare",),
     "reconcile": ("reconcile_1m_s", "reconcile_rss_mb"),
+    "diversion": ("diversion_vs_sql",),
     "scan_draw": (
         "scan_draw_vs_same_sql",
         "scan_draw_vs_bare5",

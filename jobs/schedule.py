@@ -20,12 +20,15 @@ from app.http import idempotency, metrics
 from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
 from app.notices import operations as notices
+from app.kernel.ids import id_before
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
 from app.reconciliation import closing as reconciliation
 from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
 from app.risk import counting, watch
+from app.trace import detection
+from app.trace.diversion import DiversionRules
 from jobs.steadiness import Steadiness
 
 log = logging.getLogger("saoma.jobs")
@@ -146,6 +149,15 @@ def end_sessions(container: Container) -> int:
     )
 
 
+def find_diversion(container: Container) -> int:
+    """Look through new scans for goods that are far from where they were shipped."""
+    now, db, rules = container.clock.now(), container.db, DiversionRules(*container.settings.diversion)
+    upto = id_before(detection.SETTLED_SECONDS)
+    return _portions(
+        lambda: db.transact(lambda session: detection.detect(session, upto_id=upto, rules=rules, now=now))
+    )
+
+
 JOBS = (
     Job("drain", 1.0, drain),
     Job("poll", 10.0, poll),
@@ -157,6 +169,7 @@ JOBS = (
     Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),
+    Job("find_diversion", 60.0, find_diversion),
 )
 
 

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     AWARD_REVIEW = "award.review"
     RISK_LISTS = "risk.lists"
     RISK_RULES = "risk.rules"
+    DIVERSION_DECIDE = "diversion.decide"
     MEMBER_READ_PERSONAL = "member.read_personal"
     MEMBER_CHANGE = "member.change"
 
@@ -89,6 +90,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
             Permission.AWARD_REVIEW,
             Permission.RISK_LISTS,
             Permission.RISK_RULES,
+            Permission.DIVERSION_DECIDE,
             Permission.CODES_FREEZE,
             Permission.CAMPAIGN_STOP,
         }
@@ -160,6 +162,7 @@ class Act(StrEnum):
     RISK_SAVED = "risk.saved"
     RISK_SWITCHED = "risk.switched"
     RISK_MARK_CLEARED = "risk.mark_cleared"
+    DIVERSION_DECIDED = "diversion.decided"
     PERSON_FOUND = "person.found"
     PERSON_SHOWN = "person.shown"
     PERSONS_MERGED = "persons.merged"
@@ -232,6 +235,7 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.RISK_SAVED: Permission.RISK_RULES,
     Act.RISK_SWITCHED: Permission.RISK_RULES,
     Act.RISK_MARK_CLEARED: Permission.RISK_RULES,
+    Act.DIVERSION_DECIDED: Permission.DIVERSION_DECIDE,
     Act.PERSON_FOUND: Permission.MEMBER_READ_PERSONAL,
     Act.PERSON_SHOWN: Permission.MEMBER_READ_PERSONAL,
     Act.PERSONS_MERGED: Permission.MEMBER_CHANGE,

@@ -8,6 +8,7 @@ import click
 
 from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
+from app.cli.diversions import diversions
 from app.codes import files
 from app.codes.queries import locate, print_pack
 from app.kernel.errors import DomainError
@@ -30,6 +31,9 @@ def trace() -> None:
       saoma trace wrong urn:uuid:6f1c… --reason "wrong dealer" --corrected-by urn:uuid:91b0…
       saoma trace export N9P4-JWSJ-FGD7-A6P0 --into life.json
     """
+
+
+trace.add_command(diversions)
 
 
 @trace.command("import")

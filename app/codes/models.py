@@ -118,7 +118,8 @@ class Scan(Base):
     """One scan by one person; rows are only added, and burn nothing.
 
     A row carries on the count and the first of the scans of its code, so that "scanned before?" is
-    answered by the latest row alone, however often a code was photographed.
+    answered by the latest row alone, however often a code was photographed. What was known of its
+    shipment is kept with it, so that a scan elsewhere is seen without looking anything up.
     """
 
     __tablename__ = "scans"
@@ -137,6 +138,10 @@ class Scan(Base):
     counted_scans: Mapped[int] = small_int(doc="scans of the code once it could be sold, up to this one")
     first_at: Mapped[datetime | None] = moment(nullable=True, doc="when the first of them was")
     first_person_id: Mapped[int | None] = ref(nullable=True)
+    shipped_first: Mapped[int | None] = small_int(
+        nullable=True, doc="first index of the range that the code had been shipped in, at this scan"
+    )
+    shipped_region: Mapped[str | None] = text_column(6, exact=True, nullable=True, doc="adcode")
 
 
 class CodeClaim(Base):

@@ -329,6 +329,8 @@ def record_scan(
         "counted_scans": earlier + counts,
         "first_at": first_at,
         "first_person_id": first_by,
+        "shipped_first": facts.shipped_first if facts else None,
+        "shipped_region": facts.region if facts else None,
     }
     _INSERT_SCAN.run(session, row)
     return ScanResult(

@@ -56,7 +56,8 @@ class CodeFacts:
     """What is known of one genuine code.
 
     `region` (adcode) and `attributes` (case, channel, order, origin, dealer) are those of its shipment.
-    `counted_scans` and the two fields after it tell of the scans since it could be sold.
+    `counted_scans` and the two fields after it tell of the scans since it could be sold; `shipped_first` is
+    the first index of the range that was shipped together.
     """
 
     batch_id: int
@@ -77,6 +78,7 @@ class CodeFacts:
     counted_scans: int
     first_scanned_at: datetime | None
     first_scanned_by: int | None
+    shipped_first: int | None
 
 
 def decide(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:

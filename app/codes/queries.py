@@ -127,6 +127,7 @@ class FactsSource:
             type_coerce(CodeBatch.key, LargeBinary).label("sealed_key"),
             self._last_range(RangeAspect.ACTIVATED, CodeRange.last_index).label("activated_to"),
             self._last_range(RangeAspect.FROZEN, CodeRange.last_index).label("frozen_to"),
+            shipped.first_index.label("shipped_from"),
             shipped.last_index.label("shipped_to"),
             shipped.region.label("shipped_region"),
             shipped.attributes,
@@ -243,6 +244,7 @@ def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
         counted_scans=row.counted_scans or 0,
         first_scanned_at=row.first_at,
         first_scanned_by=row.first_person_id,
+        shipped_first=row.shipped_from if shipped else None,
     )
 
 

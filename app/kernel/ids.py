@@ -73,6 +73,12 @@ def new_id() -> int:
     return _maker.new()
 
 
+def id_before(seconds: float) -> int:
+    """Return an id below every one that was made in the last `seconds`, and above all earlier ones."""
+    milliseconds = int((time.time() - seconds) * 1000) - EPOCH_MS
+    return milliseconds << (_NODE_BITS + _SEQUENCE_BITS)
+
+
 def _after_fork() -> None:
     use_node(secrets.randbelow(NODE_COUNT))
 

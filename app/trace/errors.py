@@ -21,6 +21,18 @@ class UnknownEvent(NotFound):
     code = "unknown_event"
 
 
+class UnknownDiversion(NotFound):
+    """There is no case of diversion with this id."""
+
+    code = "unknown_diversion"
+
+
+class InvalidDecision(Malformed):
+    """A case is decided with a reason."""
+
+    code = "invalid_decision"
+
+
 class EventIdTaken(Conflict):
     """Another event has this id: an event is never changed, only declared wrong."""
 

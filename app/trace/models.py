@@ -28,6 +28,7 @@ from app.db.base import (
     small_int,
     text_column,
 )
+from app.trace.diversion import DiversionState
 from app.trace.events import Action, EventKind, RangeRole, Step
 
 
@@ -148,3 +149,61 @@ class TraceImportFault(Base):
     line: Mapped[int] = big_int()
     code: Mapped[str] = text_column(48, exact=True)
     detail: Mapped[str] = text_column(300)
+
+
+class TraceWatermark(Base):
+    """How far a job has read the scans; its row is the lock of the job."""
+
+    __tablename__ = "trace_watermarks"
+    name: Mapped[str] = text_column(32, exact=True, primary_key=True)
+    scan_id: Mapped[int] = ref(doc="the last scan that was read")
+    at: Mapped[datetime] = moment()
+
+
+class DiversionEvidence(Base):
+    """A scan in a region that the code was not shipped to; rows are only added, then given to a case."""
+
+    __tablename__ = "diversion_evidence"
+    __table_args__ = (
+        Index(None, "batch_id", "first_index", "found_region", "at"),
+        Index(None, "diversion_id", "scan_id"),
+    )
+    scan_id: Mapped[int] = ref(primary_key=True)
+    batch_id: Mapped[int] = ref()
+    first_index: Mapped[int] = small_int(doc="of the range that was shipped together")
+    shipped_region: Mapped[str] = text_column(6, exact=True, doc="adcode")
+    found_region: Mapped[str] = text_column(6, exact=True, doc="adcode of the prefecture")
+    person_id: Mapped[int] = ref()
+    code_index: Mapped[int] = small_int()
+    at: Mapped[datetime] = moment()
+    diversion_id: Mapped[int | None] = ref(nullable=True)
+
+
+class Diversion(Base):
+    """A case: goods of one shipment turn up in one other region. While it is open, `open_key` is unique."""
+
+    __tablename__ = "diversions"
+    __table_args__ = (
+        enum_check("state", DiversionState),
+        CheckConstraint("first_index >= 0 AND first_index <= last_index", name="indexes"),
+        Index(None, "state", "id"),
+    )
+    id: Mapped[int] = id_column()
+    batch_id: Mapped[int] = ref("code_batches.id")
+    first_index: Mapped[int] = small_int()
+    last_index: Mapped[int] = small_int()
+    shipped_region: Mapped[str] = text_column(6, exact=True, doc="adcode")
+    found_region: Mapped[str] = text_column(6, exact=True, doc="adcode of the prefecture")
+    dealer: Mapped[str | None] = text_column(32, exact=True, nullable=True, doc="code of the dealer")
+    state: Mapped[DiversionState] = enum_column(DiversionState)
+    open_key: Mapped[str | None] = text_column(64, exact=True, nullable=True, unique=True)
+    persons: Mapped[int] = big_int(doc="persons in the evidence, a count")
+    codes: Mapped[int] = big_int(doc="codes in the evidence, a count")
+    scans: Mapped[int] = big_int(doc="scans in the evidence, a count")
+    first_at: Mapped[datetime] = moment()
+    last_at: Mapped[datetime] = moment()
+    rules: Mapped[dict[str, int]] = json_column(doc="persons, codes and days that opened it")
+    opened_at: Mapped[datetime] = moment()
+    decided_at: Mapped[datetime | None] = moment(nullable=True)
+    decided_by: Mapped[str | None] = text_column(64, nullable=True)
+    reason: Mapped[str | None] = text_column(200, nullable=True)

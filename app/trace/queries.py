@@ -10,8 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.codes.format import INDEX_BITS
 from app.organisation.models import Dealer, Store
+from app.trace.diversion import DiversionState
+from app.trace.errors import UnknownDiversion
 from app.trace.events import Action, EventKind, RangeRole, Run, Step, without
 from app.trace.models import (
+    Diversion,
+    DiversionEvidence,
     PackagingException,
     PackagingRange,
     TraceError,
@@ -294,3 +298,69 @@ def import_faults(session: Session, *, import_id: int, limit: int = 1000) -> lis
         .limit(limit)
     )
     return [FaultView(*row) for row in session.execute(wanted)]
+
+
+class DiversionView(NamedTuple):
+    """A case of diversion; `dealer` is the code of the dealer that the goods went to."""
+
+    id: int
+    batch_id: int
+    first_index: int
+    last_index: int
+    shipped_region: str
+    found_region: str
+    dealer: str | None
+    state: DiversionState
+    persons: int
+    codes: int
+    scans: int
+    first_at: datetime
+    last_at: datetime
+    opened_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+
+
+class EvidenceView(NamedTuple):
+    """A scan that speaks for a case."""
+
+    scan_id: int
+    code_index: int
+    found_region: str
+    person_id: int
+    at: datetime
+
+
+_DIVERSION = select(*(getattr(Diversion, name) for name in DiversionView._fields))
+
+
+def diversions(
+    session: Session, *, state: DiversionState | None = None, before: int | None = None, limit: int = 50
+) -> list[DiversionView]:
+    """Return cases, the newest first, at most `limit`, with an id below `before` (CODE-06)."""
+    wanted = _DIVERSION.order_by(Diversion.id.desc()).limit(limit)
+    if state is not None:
+        wanted = wanted.where(Diversion.state == state)
+    if before is not None:
+        wanted = wanted.where(Diversion.id < before)
+    return [DiversionView(*row) for row in session.execute(wanted)]
+
+
+def diversion(session: Session, *, diversion_id: int) -> DiversionView:
+    """Return a case; raise UnknownDiversion."""
+    row = session.execute(_DIVERSION.where(Diversion.id == diversion_id)).first()
+    if row is None:
+        raise UnknownDiversion("there is no such case; `saoma trace diversions list` shows them")
+    return DiversionView(*row)
+
+
+def evidence(session: Session, *, diversion_id: int, after: int = 0, limit: int = 1000) -> list[EvidenceView]:
+    """Return the scans that speak for a case, the earliest first, after scan `after`, at most `limit`."""
+    wanted = (
+        select(*(getattr(DiversionEvidence, name) for name in EvidenceView._fields))
+        .where(DiversionEvidence.diversion_id == diversion_id, DiversionEvidence.scan_id > after)
+        .order_by(DiversionEvidence.scan_id)
+        .limit(limit)
+    )
+    return [EvidenceView(*row) for row in session.execute(wanted)]

@@ -91,3 +91,10 @@ def test_dealers_and_stores_are_listed(run: Saoma) -> None:
     assert json.loads(run("stores", "list", "--json").output)[0]["dealer"] == "EAST"
     run("stores", "save", "S-2", "--name", "x", "--dealer", "NONE", "--region", "310101", code=2)
     run("dealers", "save", "D", "--name", "x", "--region", "31", code=2)
+
+
+def test_cases_of_diversion_are_looked_for_and_listed(run: Saoma) -> None:
+    assert "0 scans read" in run("trace", "diversions", "find").output
+    assert json.loads(run("trace", "diversions", "list", "--state", "open", "--json").output) == []
+    run("trace", "diversions", "show", "1", code=2)
+    run("trace", "diversions", "confirm", "1", "--reason", "nobody knows it", code=2)

@@ -31,6 +31,7 @@ def facts(**changes: object) -> CodeFacts:
         "counted_scans": 3,
         "first_scanned_at": datetime(2026, 5, 1, tzinfo=UTC),
         "first_scanned_by": ANOTHER,
+        "shipped_first": 0,
     }
     return CodeFacts(**{**plain, **changes})
 
