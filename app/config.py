@@ -179,6 +179,8 @@ def _mailbox(text: str) -> str:
 
 def _mailboxes(text: str) -> tuple[str, ...]:
     return tuple(_mailbox(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _diversion(text: str) -> tuple[int, int, int]:
     found = re.fullmatch(r"([0-9]{1,4}),([0-9]{1,4}),([0-9]{1,3})", text)
     numbers = tuple(map(int, found.groups())) if found else ()

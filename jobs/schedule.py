@@ -19,8 +19,8 @@ from app.factory import Container
 from app.http import idempotency, metrics
 from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
-from app.notices import operations as notices
 from app.kernel.ids import id_before
+from app.notices import operations as notices
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
 from app.reconciliation import closing as reconciliation
