@@ -45,6 +45,7 @@ class Settings:
     address_regions: Path | None
     session_hours: int
     verification_file: tuple[str, str] | None
+    risk_rank: bool
     smtp_url: str | None = field(repr=False)
     alert_from: str
     alert_to: tuple[str, ...] = field(repr=False)
@@ -228,6 +229,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         address_regions=take("SAOMA_ADDRESS_REGIONS", _optional_path, "", None),
         session_hours=take("SAOMA_SESSION_HOURS", _whole(1, 720), "24", 24),
         verification_file=take("SAOMA_VERIFICATION_FILE", _verification, "", None),
+        risk_rank=take("SAOMA_RISK_RANK", _switch, "0", False),
         smtp_url=take("SAOMA_SMTP_URL", _smtp, "", None),
         alert_from=take("SAOMA_ALERT_FROM", _mailbox, "saoma@localhost", ""),
         alert_to=take("SAOMA_ALERT_TO", _mailboxes, "", ()),

@@ -24,6 +24,7 @@ from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
+from app.gateways.miniprogram.risk_rank import WeChatRiskRanks
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.gateways.tokens import TokenProvider
@@ -45,6 +46,7 @@ from app.reconciliation.handlers import FetchStatements
 from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
 from app.risk.book import RiskBook
+from app.risk.ranks import RankDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Container:
     code_book: CodeBook
     campaign_book: CampaignBook
     risk_book: RiskBook
+    risk_ranks: RankDesk | None
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     transfers: TransferGateway
@@ -93,6 +96,7 @@ def build_container(
     secrets.bind(keyring)
     db = Database(settings.database_url, fast=settings.fast_driver)
     node = claim_node(db)
+    api, tokens = WeChatApi(settings.wechat_api_url), TokenProvider(db)
     transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
     statements = statements or WeChatPayStatements(settings.pay_api_url)
     registry = build_registry(transfers, statements, settings.statements)
@@ -109,8 +113,9 @@ def build_container(
         code_book=CodeBook(CodeKeys(settings.code_key), CodeLink(settings.link_prefix)),
         campaign_book=CampaignBook(),
         risk_book=RiskBook(),
+        risk_ranks=RankDesk(WeChatRiskRanks(api, tokens)) if settings.risk_rank else None,
         address_regions=regions,
-        mini_program=mini_program or WeChatMiniProgram(WeChatApi(settings.wechat_api_url), TokenProvider(db)),
+        mini_program=mini_program or WeChatMiniProgram(api, tokens),
         transfers=transfers,
         statements=statements,
         registry=registry,

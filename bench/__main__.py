@@ -36,6 +36,7 @@ BENCHMARKS: Mapping[str, Sequence[str]] = {
         "worker_ready_s",
         "worker_rss_mb",
     ),
+    "risk_cost": ("risk_cost",),
 }
 """The benchmarks and the figures of each that have a bar."""
 

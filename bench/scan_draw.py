@@ -51,8 +51,8 @@ def run(bench: Bench) -> list[Row]:
     """Measure; about four minutes, half of them making the large database."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="saoma-bench-")))
-        empty = stack.enter_context(_stage(bench, "scan_draw", data))
-        large = stack.enter_context(_stage(bench, "scan_draw_large", data))
+        empty = stack.enter_context(stage(bench, "scan_draw", data))
+        large = stack.enter_context(stage(bench, "scan_draw_large", data))
         say("filling the large database")
         _fill(bench, large)
         say("writing down the statements of a scan and a draw")
@@ -88,7 +88,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
+class Stage:
     """A database with a scene, and the environment of a product on it."""
 
     container: Container
@@ -110,7 +110,8 @@ def _ratio(found: Sequence[Mapping[str, _Figures]], above: str, below: str) -> f
 
 
 @contextmanager
-def _stage(bench: Bench, name: str, data: Path) -> Iterator[_Stage]:
+def stage(bench: Bench, name: str, data: Path) -> Iterator[Stage]:
+    """Yield a migrated database of this name with a brand, a campaign and members."""
     url = bench.server.create_database(name)
     db = Database(url)
     migrate.upgrade(db)
@@ -130,12 +131,12 @@ def _stage(bench: Bench, name: str, data: Path) -> Iterator[_Stage]:
     shoppers = bench.of(SHOPPERS, 20)
     say(f"{name}: a brand, a campaign and {shoppers} members")
     try:
-        yield _Stage(container, scene.set_up(container, shoppers=shoppers), environment)
+        yield Stage(container, scene.set_up(container, shoppers=shoppers), environment)
     finally:
         container.close()
 
 
-def _fill(bench: Bench, large: _Stage) -> None:
+def _fill(bench: Bench, large: Stage) -> None:
     with bench.relaxed():
         scene.fill(
             large.container.db,
@@ -144,7 +145,7 @@ def _fill(bench: Bench, large: _Stage) -> None:
         )
 
 
-def _ready_seconds(bench: Bench, stage: _Stage) -> float:
+def _ready_seconds(bench: Bench, stage: Stage) -> float:
     """Return the time from the start of a server with one worker to its first answer from the database."""
     say("starting web workers")
     seconds = []
@@ -154,7 +155,7 @@ def _ready_seconds(bench: Bench, stage: _Stage) -> float:
     return median(seconds)
 
 
-def _plan(stage: _Stage) -> tuple[dict[str, Any], dict[str, int]]:
+def _plan(stage: Stage) -> tuple[dict[str, Any], dict[str, int]]:
     """Return what the bare program needs, and how many statements a scan and a draw send."""
     app = create_app(stage.container, [miniprogram_api])
     for visit in stage.scene.visits(2, among=2):  # what a process reads once, it has read then
@@ -196,7 +197,7 @@ def _count(sent: Sequence[Sent]) -> int:
     return sum(it.sql != COMMIT for it in sent)
 
 
-def _capture(app: Flask, stage: _Stage, visit: Visit) -> _Captured:
+def _capture(app: Flask, stage: Stage, visit: Visit) -> _Captured:
     with listen(stage.container.db) as sent:
         scan_answer, draw_answer = _play(app, visit)
     end = [it.sql for it in sent].index(COMMIT) + 1
@@ -208,7 +209,7 @@ def _capture(app: Flask, stage: _Stage, visit: Visit) -> _Captured:
 
 def _play(app: Flask, visit: Visit) -> tuple[dict[str, Any], dict[str, Any]]:
     client, answers = app.test_client(), list[dict[str, Any]]()
-    for step in _job(visit):
+    for step in job(visit):
         body = step["body"].replace("{scan}", answers[0]["scan"]["id"] if answers else "")
         response = client.post(
             step["path"], headers=step["headers"], data=body, content_type="application/json"
@@ -219,7 +220,7 @@ def _play(app: Flask, visit: Visit) -> tuple[dict[str, Any], dict[str, Any]]:
     return answers[0], answers[1]
 
 
-def _job(visit: Visit) -> list[dict[str, Any]]:
+def job(visit: Visit) -> list[dict[str, Any]]:
     """Return a scan and a draw as the load generator sends them to the product."""
     bearer = {"Authorization": f"Bearer {visit.shopper.token}"}
     return [
@@ -252,8 +253,8 @@ class _Rounds:
     """Plays the rounds; every server's rows are counted afterwards, so that no work was left out."""
 
     bench: Bench
-    empty: _Stage
-    large: _Stage
+    empty: Stage
+    large: Stage
     servers: Mapping[str, server.Server]
     _fives: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -273,10 +274,10 @@ class _Rounds:
 
     def _play(self, name: str, pairs: int) -> _Figures:
         if name == "five":
-            return _load(self.servers["same"], [_five_job(next(self._fives)) for _ in range(2 * pairs)])
+            return load(self.servers["same"], [_five_job(next(self._fives)) for _ in range(2 * pairs)])
         stage = self.large if name == "large" else self.empty
-        make = _bare_job if name == "same" else _job
-        return _load(self.servers[name], [make(visit) for visit in stage.scene.visits(pairs)])
+        make = _bare_job if name == "same" else job
+        return load(self.servers[name], [make(visit) for visit in stage.scene.visits(pairs)])
 
     def _check(self, pairs: int) -> None:
         for stage, expected in ((self.empty, 2 * pairs + 4), (self.large, pairs)):
@@ -287,7 +288,8 @@ class _Rounds:
                         raise RuntimeError(f"{found} rows in {table}, not {expected}: some work was left out")
 
 
-def _load(target: server.Server, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> _Figures:
+def load(target: server.Server, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> _Figures:
+    """Let the load generator do the jobs; raise RuntimeError unless every answer is 201."""
     plan = {"port": target.port, "connections": CONNECTIONS, "jobs": jobs}
     process = subprocess.run(
         [sys.executable, "-m", "bench.load"],

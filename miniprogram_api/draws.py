@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from sqlalchemy.orm import Session
 
 from app.campaigns import queries
@@ -25,8 +25,10 @@ from app.http.edge import respond, respond_json
 from app.http.idempotency import Answer
 from app.identity import queries as persons
 from app.identity.errors import VirtualPerson
+from app.identity.interfaces import AppCredentials
 from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
+from app.organisation import queries as organisation
 from app.rewards import queries as rewards
 from app.rewards.errors import PhoneWanted
 from app.risk.watch import Hit, note_hit
@@ -76,11 +78,14 @@ def create_draw(body: dict[str, Any]) -> Response:
     """
     container = context.container()
     scan_id = context.decode("sc", body["scan"])
+    rank, asked = _risk_rank()
     visit = Visit(
         address=request.remote_addr,
         address_region=context.address_region(),
         location_region=_position_region(body.get("location")),
         phone_declined=body["phone_declined"],
+        rank=rank,
+        rank_asked=asked,
     )
 
     hits: list[Hit] = []
@@ -109,6 +114,27 @@ def create_draw(body: dict[str, Any]) -> Response:
         # A refusal has rolled its draw back; what led to it is kept all the same.
         for hit in hits:
             container.db.transact(partial(note_hit, hit=hit))
+
+
+def _risk_rank() -> tuple[int | None, bool]:
+    """Return WeChat's rank of the caller, and whether it was to be asked for: before the transaction."""
+    container, now = context.container(), context.now()
+    desk, session_id = container.risk_ranks, g.get("session_id")
+    if desk is None or session_id is None:
+        return None, False
+    if desk.knows(session_id, now):
+        return desk.recall(session_id, now), True
+    caller, stored = context.edge().ask_first(operation="create_draw")
+    if stored is not None or caller.virtual:
+        return None, False
+    with container.db.read() as session:
+        app = organisation.app(session, app_id=caller.app_id)
+        openid = persons.openid(session, person_ids=[caller.person_id], app_id=caller.app_id)
+    if openid is None:
+        return None, True
+    credentials = AppCredentials(app.appid, app.secret)
+    address = request.remote_addr or ""
+    return desk.ask(session_id, app=credentials, openid=openid, address=address, now=now), True
 
 
 def _position_region(location: dict[str, float] | None) -> str | None:

@@ -89,7 +89,13 @@ def _add_registers(routes: Blueprint, world: World) -> None:
     @routes.post("/shoppers")
     def add_shopper() -> tuple[Response, int]:
         fields = read_fields(
-            {"name": Required(str), "phone": Required(str), "country_code": "86", "high_risk": False}
+            {
+                "name": Required(str),
+                "phone": Required(str),
+                "country_code": "86",
+                "high_risk": False,
+                "risk_rank": 0,
+            }
         )
         if not 1 <= len(fields["name"]) <= 40 or not re.fullmatch(r"[0-9]{5,15}", fields["phone"]):
             raise AdminError(422, "bad_shopper", "name must have 1 to 40 characters, phone 5 to 15 digits")
@@ -336,6 +342,7 @@ def _shopper_view(world: World, shopper: Shopper) -> dict[str, Any]:
         "phone": shopper.phone,
         "country_code": shopper.country_code,
         "high_risk": shopper.high_risk,
+        "risk_rank": shopper.risk_rank,
         "balance_fen": world.book.balance(wallet(shopper.id)),
         "openids": {appid: world.directory.openid(appid, shopper.id) for appid in world.directory.apps},
     }

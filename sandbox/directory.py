@@ -38,13 +38,15 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """A person with a WeChat account. high_risk: the platform refuses the login with 40226."""
+    """A person with a WeChat account. high_risk: the platform refuses the login with 40226. risk_rank: what
+    the platform thinks of their part in promotions, 0 to 4."""
 
     id: str
     name: str
     phone: str
     country_code: str = "86"
     high_risk: bool = False
+    risk_rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,12 @@ class Directory:
             )
             return self.merchants[fields["mchid"]], known is None
 
-    def add_shopper(self, *, name: str, phone: str, country_code: str, high_risk: bool) -> Shopper:
-        """Registers a new shopper."""
+    def add_shopper(
+        self, *, name: str, phone: str, country_code: str, high_risk: bool, risk_rank: int = 0
+    ) -> Shopper:
+        """Registers a new shopper. AdminError 422 for a risk_rank that the platform does not have."""
+        if not 0 <= risk_rank <= 4:
+            raise AdminError(422, "bad_shopper", "risk_rank must be from 0 to 4")
         with self._store.lock:
             shopper_id = f"s{len(self.shoppers) + 1}"
             self._store.record(
@@ -143,6 +149,7 @@ class Directory:
                 phone=phone,
                 country_code=country_code,
                 high_risk=high_risk,
+                risk_rank=risk_rank,
             )
             return self.shoppers[shopper_id]
 
@@ -207,7 +214,12 @@ class Directory:
 
     def _apply_shopper(self, event: Event) -> None:
         shopper = Shopper(
-            event["id"], event["name"], event["phone"], event["country_code"], event["high_risk"]
+            event["id"],
+            event["name"],
+            event["phone"],
+            event["country_code"],
+            event["high_risk"],
+            event.get("risk_rank", 0),
         )
         self.shoppers[shopper.id] = shopper
         for appid in self.apps:

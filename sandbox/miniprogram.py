@@ -46,6 +46,7 @@ def blueprint(world: World) -> Blueprint:
     for path, view in (
         ("/cgi-bin/stable_token", _stable_token),
         ("/wxa/business/getuserphonenumber", _phone_number),
+        ("/wxa/getuserriskrank", _risk_rank),
         ("/wxa/getwxacodeunlimit", _wxacode),
     ):
         routes.add_url_rule(path, view_func=_bound(view, world), endpoint=view.__name__, methods=["POST"])
@@ -180,6 +181,22 @@ def _phone_number(world: World) -> Response:
         "watermark": {"timestamp": int(world.clock.now()), "appid": appid},
     }
     return jsonify({"errcode": 0, "errmsg": "ok", "phone_info": phone_info})
+
+
+def _risk_rank(world: World) -> Response:
+    """POST /wxa/getuserriskrank (1.9, 13.6)."""
+    appid = world.tokens.check(request.args.get("access_token"))
+    document = _json_body()
+    if _text(document, "appid") != appid:
+        raise WeChatError(40013)
+    owner = world.directory.owner(_text(document, "openid"))
+    if owner is None or owner.appid != appid:
+        raise WeChatError(40003)
+    if document.get("scene") not in (0, 1, 2) or not _text(document, "client_ip"):
+        raise WeChatError(47001)
+    rank = world.directory.shoppers[owner.shopper_id].risk_rank
+    # The answer's second field is really spelt so.
+    return jsonify({"errcode": 0, "errmsg": "ok", "risk_rank": rank, "unoin_id": secrets.randbelow(10**9)})
 
 
 def _wxacode(world: World) -> Response:
