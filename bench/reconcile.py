@@ -37,6 +37,7 @@ MCHID = "1900000001"
 # A prime just above the number of lines spreads the numbers of bills over the day, each once.
 PRIME, STEP = 1_000_003, 7919
 LIES = 7
+_PORTION = 100_000
 
 _FILL = """
 INSERT INTO bills (id, payout_id, payer_id, generation, bill_no, state, app_id, appid, openid, amount_fen,
@@ -50,7 +51,7 @@ SELECT seq, seq, :payer, 1,
   'prize', '1000', '[]', CONCAT('1330000', LPAD(seq, 21, '0')), seq, 0, 'bench',
   :start + INTERVAL (seq % 80000) SECOND,
   IF(seq % :open, :start + INTERVAL (seq % 80000 + 60) SECOND, NULL)
-FROM seq_1_to_{lines}
+FROM seq_{first}_to_{last}
 """
 
 _CLOSER = """
@@ -147,8 +148,11 @@ def _fill(db: Database, payer_id: int, lines: int) -> None:
     values = {"payer": payer_id, "step": STEP, "prime": PRIME, "open": OPEN_EVERY, "start": start}
     with db.engine.connect() as connection:
         connection.execute(text("SET foreign_key_checks = 0"))
-        connection.execute(text(_FILL.format(lines=lines)), values)
-        connection.commit()
+        # In portions, each well within the time that a connection waits for an answer.
+        for first in range(1, lines + 1, _PORTION):
+            last = min(first + _PORTION - 1, lines)
+            connection.execute(text(_FILL.format(first=first, last=last)), values)
+            connection.commit()
         connection.execute(text("SET foreign_key_checks = 1"))
         connection.execute(text("ANALYZE TABLE bills"))
         connection.commit()
