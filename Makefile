@@ -1,7 +1,7 @@
 # Saoma's commands. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format race simulate bench features clean
+.PHONY: help run test lint format race simulate crash bench features clean
 
 PYTHON := .venv/bin/python
 # Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
@@ -45,6 +45,11 @@ race: ## Race the guards of the database: 64 connections, 50 seeds (make test ru
 simulate: ## Let a ring of 500 loose on a leaked pack of 20,000 codes, and say what it took
 	@bin/venv dev
 	@SAOMA_SIMULATE=1 $(PYTHON) -m pytest -m simulate -s
+
+crash: ## Kill 1,080 processes on the way of 5,000 payouts, then audit (make test: 40)
+	@bin/venv dev
+	@bin/ensure-mariadb
+	@SAOMA_STORM_PAYOUTS=5000 SAOMA_STORM_KILLS=1080 $(PYTHON) -m pytest -q -s tests/crash/test_storm.py
 
 bench: ## Measure against bare baselines; prints a table, writes bench/latest.json
 	@bin/venv dev

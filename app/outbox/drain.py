@@ -199,9 +199,9 @@ class _EffectBatch:
     def _perform(self, calls: Sequence[tuple[Message, Call]]) -> list[tuple[Message, object]]:
         effect = self._effect
         if effect.concurrency == 1:
-            return [(message, _guarded(effect.perform, call.request)) for message, call in calls]
+            return [(message, self._call(call.request)) for message, call in calls]
         futures: list[tuple[Message, Future[object]]] = [
-            (message, self._pool.submit(_guarded, effect.perform, call.request)) for message, call in calls
+            (message, self._pool.submit(self._call, call.request)) for message, call in calls
         ]
         # Every wave of calls may take one deadline; a call that overruns even that is left to itself and
         # its message counts as interrupted.
@@ -213,6 +213,10 @@ class _EffectBatch:
             except FutureTimeout:
                 results.append((message, _given_up(future)))
         return results
+
+    def _call(self, request: object) -> object:
+        reach(f"{self._effect.topic}.calling")
+        return _guarded(self._effect.perform, request)
 
     def _settle(self, session: Session, results: Sequence[tuple[Message, object]]) -> list[Settlement]:
         effect, now = self._effect, self._clock.now()
@@ -229,6 +233,8 @@ class _EffectBatch:
         moment = db_now(session)
         claims.report(session, [*((message, _say(what)) for message, what in final), *lost], at=moment)
         claims.let_go(session, final, counted=True, now=now)
+        if lost:
+            reach(f"{effect.topic}.lost")
         reach(f"{effect.topic}.settling")
         return [settlement for _, settlement in final]
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert
 from app.kernel.actor import Actor
+from app.kernel.boundaries import reach
 from app.outbox import queries as outbox
 from app.outbox.contracts import (
     Call,
@@ -88,7 +89,7 @@ def close_bill(session: Session, *, bill_no: str, reason: str, now: datetime, ac
     )
     if session.connection().execute(asked).rowcount == 0:
         raise BillEnded("it has ended already; its award is paid or can be collected again")
-    return enqueue(
+    message_id = enqueue(
         session,
         topic=CLOSE_TOPIC,
         key=f"{bill_no}:{now:%Y%m%dT%H%M%S.%f}",
@@ -96,6 +97,8 @@ def close_bill(session: Session, *, bill_no: str, reason: str, now: datetime, ac
         now=now,
         group=str(found.payer_id),
     )
+    reach("payouts.closing")
+    return message_id
 
 
 def conclude(

@@ -118,6 +118,7 @@ def open_bill(
         "opened_by": actor.label[:64],
     }
     _insert_bill(session, payer, payout_id, generation, frozen, now=now)
+    reach("payouts.opening" if payout is None else "payouts.reopening")
     return _present(session, award_id, PayoutState.OPEN)
 
 
@@ -406,7 +407,8 @@ def poll_due(session: Session, *, now: datetime, limit: int = 200) -> int:
             now=now,
             group=str(row.payer_id),
         )
-    reach("payouts.polling")
+    if rows:
+        reach("payouts.polling")
     return len(rows)
 
 

@@ -345,7 +345,8 @@ def lapse_due(session: Session, *, now: datetime, limit: int = 200) -> int:
         _move(session, ids, AwardState.COLLECTIBLE, AwardState.LAPSED, resolved_at=now)
         post(session, [movement for row in rows for movement in row.returned()], now=now)
     _remind_of_held(session, now)
-    reach("rewards.lapsing")
+    if rows:
+        reach("rewards.lapsing")
     return len(rows)
 
 

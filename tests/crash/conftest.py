@@ -18,8 +18,8 @@ from tests.support.shop import APPID as SHOP_APPID
 
 @pytest.fixture(scope="session")
 def kills() -> int:
-    """How often each boundary kills; 5, or SAOMA_CRASH_KILLS."""
-    return int(os.environ.get("SAOMA_CRASH_KILLS", "5"))
+    """How often each boundary kills; 3, or SAOMA_CRASH_KILLS."""
+    return int(os.environ.get("SAOMA_CRASH_KILLS", "3"))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,13 @@ def town(
 ) -> Iterator[Town]:
     with (
         product_by(
-            settings(mariadb_url, tmp_path, SAOMA_PAY_API_URL=sandbox.base_url), clock=clock
+            settings(
+                mariadb_url,
+                tmp_path,
+                SAOMA_PAY_API_URL=sandbox.base_url,
+                SAOMA_WECHAT_API_URL=sandbox.base_url,
+            ),
+            clock=clock,
         ) as container,
         Town.build(container, clock, nursery=nursery, sandbox=sandbox, merchant=merchant) as town,
     ):

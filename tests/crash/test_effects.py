@@ -2,11 +2,13 @@
 
 import pytest
 
+from app.payouts import closing
 from app.payouts import operations as payouts
 from app.payouts.operations import FIRST_POLL
 from app.payouts.states import BillState
 from tests.crash.town import Town
 from tests.crash.workers import IN_FLIGHT, WAITING
+from tests.factories.prizes import OPERATOR
 
 pytestmark = pytest.mark.crash
 
@@ -60,3 +62,24 @@ def test_asking_about_bills(town: Town, kills: int, phase: str) -> None:
     states = [bill.state for bill in town.world.bill_rows()]
     assert states.count(BillState.SUCCESS) == len(town.awards)
     assert states.count(BillState.FAIL) == kills // 2
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_closing_bills(town: Town, kills: int, phase: str) -> None:
+    """An operator closes bills that wait; they are cancelled once, and collected again with a new number."""
+    for kill in range(kills):
+        for award in town.wait_for_confirmation(1 + kill % 2):
+            bill_no = town.world.bill(award).bill_no
+            town.world.do(closing.close_bill, bill_no=bill_no, reason="no way on", actor=OPERATOR)
+        town.workers.die("drain", at=f"payouts.close.{phase}")
+        # Being cancelled is not its end: the message that was settled asks again.
+        assert town.workers.standing("payouts.close") == (PHASES[phase] or {WAITING})
+        town.workers.let_leases_run_out()
+        if kill % 2 == 0:
+            town.finish()
+            assert town.faults() == []
+    town.finish()
+    assert town.faults() == []
+    assert town.unresolved() == []
+    states = [bill.state for bill in town.world.bill_rows()]
+    assert states.count(BillState.SUCCESS) == states.count(BillState.CANCELLED) == len(town.awards)

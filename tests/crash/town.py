@@ -40,6 +40,7 @@ class Town:
     world: PrizeWorld
     workers: Workers
     sandbox: SandboxProcess
+    url: str
     awards: list[AwardView] = field(default_factory=list)
     shoppers: dict[int, str] = field(default_factory=dict)
     openids: set[str] = field(default_factory=set)
@@ -72,14 +73,14 @@ class Town:
         world.payer_id = world.do(payouts.save_payer, payer=payer, actor=OPERATOR)
         with serve(create_app(container, [miniprogram_api])) as url:
             sandbox.settings(product_url=url)
-            yield cls(container, world, Workers(container, nursery, merchant.mchid), sandbox)
+            yield cls(container, world, Workers(container, nursery, merchant.mchid), sandbox, url)
 
     # People
 
     def win(self, number: int = 1, **changes: Any) -> list[AwardView]:
         """Grant one yuan to each of `number` persons who have not been seen before."""
         won = [
-            self.world.grant(self._person(), **{"stock": None, "awarded": None, **changes})
+            self.world.grant(self.person(), **{"stock": None, "awarded": None, **changes})
             for _ in range(number)
         ]
         self.awards += won
@@ -105,7 +106,8 @@ class Town:
             fail_reason=fail_reason,
         )
 
-    def _person(self) -> int:
+    def person(self) -> int:
+        """Somebody with WeChat who has logged in."""
         shopper = self.sandbox.shopper("李雷", "13800138000")
         openid = shopper["openids"][APPID]
         login = self.world.do(
@@ -145,14 +147,15 @@ class Town:
             if not unresolved:
                 return
             for award in unresolved:
-                self._tap(award)
+                self.tap(award)
             if self.calls_back:
                 self.await_callbacks()
             else:
                 self.world.clock.advance(_LONGEST_POLL)
                 self.world.do(payouts.poll_due)
 
-    def _tap(self, award: AwardView) -> None:
+    def tap(self, award: AwardView) -> None:
+        """Let a winner do what their app offers: collect, or confirm."""
         state = self.world.now_award(award).state
         if state is AwardState.COLLECTIBLE:
             self.world.collect(award)
@@ -170,6 +173,15 @@ class Town:
         """Let the platform's callbacks get lost from now on."""
         self.calls_back = False
         self.sandbox.fault("*", "no_callback")
+
+    @contextmanager
+    def sandbox_without_callbacks(self) -> Iterator[None]:
+        """Let nothing go wrong at the platform any more, but for callbacks, which are lost."""
+        self.sandbox.clear_faults()
+        self.silence()
+        self.sandbox.settings(product_url=self.url)
+        yield
+        self.sandbox.clear_faults()
 
     def await_callbacks(self) -> None:
         """Wait until the platform knows that each of its callbacks has arrived."""

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.ledger.models import Account, TransferRow
 from app.ledger.queries import audit as audit_ledger
 from app.outbox.models import MessageState, OutboxMessage
+from app.payouts.closing import CLOSE_TOPIC
 from app.payouts.models import Bill, Payout
 from app.payouts.operations import OPEN_TOPIC
 from app.payouts.states import BillState
@@ -75,7 +76,8 @@ def _awards(session: Session, bills: Sequence[_Bill]) -> list[str]:
     )
     rows = session.execute(resolutions.where(TransferRow.key.like("award:%:resolve")))
     resolved = {key: purpose for key, purpose in rows}  # noqa: C416 - rows are no pairs to mypy
-    opening = set(session.scalars(select(OutboxMessage.key).where(OutboxMessage.topic == OPEN_TOPIC)))
+    at_work = select(OutboxMessage.key).where(OutboxMessage.topic.in_([OPEN_TOPIC, CLOSE_TOPIC]))
+    opening = {key.partition(":")[0] for key in session.scalars(at_work)}
     latest = {bill.award_id: bill for bill in bills}
     succeeded = Counter(bill.award_id for bill in bills if bill.state is BillState.SUCCESS)
     faults = []

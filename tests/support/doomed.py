@@ -3,28 +3,33 @@
 Every task here is what a process of the product does anyway.
 """
 
+import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session, configure_mappers
+from werkzeug.serving import make_server
 
 import miniprogram_api
 from app.factory import Container, create_app
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.kernel import boundaries
-from app.kernel.clock import ManualClock
+from app.kernel.actor import SYSTEM
 from app.outbox import claims
 from app.outbox.contracts import Call, Message, Skip
 from app.outbox.models import OutboxMessage
-from app.payouts import handlers
+from app.payouts import closing, handlers
+from app.payouts.errors import BillEnded
 from app.payouts.interfaces import PayerCredentials
 from jobs import schedule
 from tests.support.product import product_by, settings
@@ -34,7 +39,10 @@ from tests.support.product import product_by, settings
 class Order:
     """What a process is to do: `task` at time `now`, and to die when it comes to boundary `die_at`.
 
-    Without `die_at` it lives until its work is done or until it is killed from outside.
+    `fates` are further boundaries, each with the visit at which it kills. A call in flight is killed up to
+    `linger_seconds` after it began. `life_seconds` is the longest life: then it dies wherever it is. Where
+    it died is written to the file `obituary`. Without any of these it lives until its work is done or until
+    it is killed from outside. Its clock stands, or runs `speed` times as fast as the machine's.
     """
 
     task: str
@@ -44,9 +52,18 @@ class Order:
     payer: dict[str, str] = field(repr=False)
     data: str
     die_at: str | None = None
+    fates: dict[str, int] = field(default_factory=dict)
+    linger_seconds: float = 0.0
+    life_seconds: float | None = None
+    obituary: str | None = None
+    speed: float = 0.0
     sabotage: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
+
+ELSEWHERE = "elsewhere"
+_KNOCK_SECONDS = 0.3
+_PAUSE_SECONDS = 0.04
 
 _gateways: dict[str, WeChatPayTransfers] = {}
 
@@ -63,17 +80,66 @@ def warm(order: Order) -> None:
 
 def obey(order: Order) -> None:
     """Carry out `order` in this process, which may end in the middle of it."""
-
-    def knife(name: str) -> None:
-        if name == order.die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    boundaries.install(knife)
-    clock = ManualClock(datetime.fromisoformat(order.now))
+    boundaries.install(Knife(order))
+    if order.life_seconds is not None:
+        _later(order.life_seconds, lambda: _die(order, ELSEWHERE))
+    clock = TickingClock(datetime.fromisoformat(order.now), order.speed)
     sabotage = SABOTAGES[order.sabotage]() if order.sabotage else nullcontext()
-    ours = settings(order.database_url, Path(order.data))
+    ours = settings(order.database_url, Path(order.data), SAOMA_WECHAT_API_URL=order.pay_api_url)
     with sabotage, product_by(ours, clock=clock, transfers=_gateways[order.pay_api_url]) as container:
         TASKS[order.task](container, **order.arguments)
+
+
+class TickingClock:
+    """A clock that starts at a moment and runs `speed` times as fast as the machine's; 0: it stands."""
+
+    def __init__(self, start: datetime, speed: float) -> None:
+        self._start, self._speed, self._born = start, speed, time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the present moment."""
+        return self._start + timedelta(seconds=(time.monotonic() - self._born) * self._speed)
+
+
+class Knife:
+    """Kills this process at the boundaries that its order names."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._visits = dict(order.fates)
+        if order.die_at is not None:
+            self._visits[order.die_at] = 1
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str) -> None:
+        """Count a visit of boundary `name`, and make an end when it is the fatal one."""
+        with self._lock:
+            if name not in self._visits:
+                return
+            self._visits[name] -= 1
+            if self._visits[name] != 0:
+                return
+        if name.endswith(".calling") and self._order.linger_seconds:
+            _later(self._order.linger_seconds, lambda: _die(self._order, name))
+        else:
+            _die(self._order, name)
+
+
+_dying = threading.Lock()
+
+
+def _die(order: Order, where: str) -> None:
+    # Whoever comes second dies with the first, who must not be cut short while writing.
+    _dying.acquire()
+    if order.obituary is not None:
+        Path(order.obituary).write_text(where)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _later(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
 
 
 def _drain(container: Container) -> None:
@@ -86,9 +152,44 @@ def _serve(container: Container, *, method: str, path: str, headers: dict[str, s
     app.test_client().open(path, method=method, headers=headers, data=body.encode())
 
 
+def _be_web(container: Container, *, port: int) -> None:
+    """Answer requests until the end, as a web process does."""
+    logging.disable(logging.CRITICAL)
+    app = create_app(container, [miniprogram_api])
+    make_server("127.0.0.1", port, app, threaded=True).serve_forever()
+
+
+def _be_jobs(container: Container) -> None:
+    """Drain and knock until the end, as a scheduler process does, only faster."""
+    logging.disable(logging.CRITICAL)
+    knock_at = 0.0
+    while True:
+        container.drainer.until_idle(seconds=1)
+        if time.monotonic() >= knock_at:
+            schedule.poll(container)
+            schedule.lapse(container)
+            knock_at = time.monotonic() + _KNOCK_SECONDS
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _close(container: Container, *, bill_no: str) -> None:
+    """Close a bill, as an operator does from the shell."""
+    now = container.clock.now()
+    with suppress(BillEnded):
+        message = container.db.transact(
+            lambda session: closing.close_bill(
+                session, bill_no=bill_no, reason="no way on", now=now, actor=SYSTEM
+            )
+        )
+        container.drainer.deliver(closing.CLOSE_TOPIC, message)
+
+
 TASKS: Mapping[str, Callable[..., object]] = {
     "drain": _drain,
     "serve": _serve,
+    "web": _be_web,
+    "jobs": _be_jobs,
+    "close": _close,
     "poll": schedule.poll,
     "lapse": schedule.lapse,
 }
