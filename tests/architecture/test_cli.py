@@ -2,6 +2,7 @@
 
 import ast
 
+from app.access.roles import ApprovalKind, Role
 from tests.support.source import ROOT, functions, python_files, tree
 
 WITHOUT_A_ROLE = {
@@ -26,3 +27,9 @@ def test_every_command_that_writes_goes_through_the_one_way() -> None:
     }
 
     assert found == set(WITHOUT_A_ROLE)
+
+
+def test_the_page_for_operators_tells_every_role_and_what_takes_two() -> None:
+    page = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+
+    assert [name.value for name in (*Role, *ApprovalKind) if f"| `{name.value}` |" not in page] == []
