@@ -9,6 +9,7 @@ import click
 from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.diversions import diversions
+from app.cli.life import as_page, life_of, title
 from app.codes import files
 from app.codes.queries import locate, print_pack
 from app.kernel.errors import DomainError
@@ -29,6 +30,7 @@ def trace() -> None:
       saoma trace imports
       saoma trace faults 7451
       saoma trace wrong urn:uuid:6f1c… --reason "wrong dealer" --corrected-by urn:uuid:91b0…
+      saoma trace life N9P4-JWSJ-FGD7-A6P0 --html life.html
       saoma trace export N9P4-JWSJ-FGD7-A6P0 --into life.json
     """
 
@@ -180,6 +182,26 @@ def export(cli: Cli, /, *, code: str, into: Path | None) -> None:
         return
     files.replace(into, text.encode())
     click.echo(f"{into}: {len(events)} events")
+
+
+@trace.command()
+@click.argument("code")
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@json_option
+@pass_cli
+def life(cli: Cli, /, *, code: str, page: Path | None, as_json: bool) -> None:
+    """Show the whole life of CODE: batch, packaging, events, scans, award and payout. Nobody is named."""
+    found = locate_code(cli, code)
+    told = cli.read(lambda session: life_of(session, code=found))
+    if page is not None:
+        files.replace(page, as_page(told).encode())
+        click.echo(str(page))
+    elif as_json:
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        for section, rows in told.items():
+            click.echo(f"\n{title(section)}")
+            show([dict(row) for row in rows], as_json=False)
 
 
 def locate_code(cli: Cli, text: str) -> CodeRef:

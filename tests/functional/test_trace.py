@@ -98,3 +98,23 @@ def test_cases_of_diversion_are_looked_for_and_listed(run: Saoma) -> None:
     assert json.loads(run("trace", "diversions", "list", "--state", "open", "--json").output) == []
     run("trace", "diversions", "show", "1", code=2)
     run("trace", "diversions", "confirm", "1", "--reason", "nobody knows it", code=2)
+
+
+def test_a_codes_life_is_one_page(run: Saoma, tmp_path: Path) -> None:
+    events = tmp_path / "may.csv"
+    events.write_text(
+        "step,event_time,batch,first,last,parent_batch,parent_first,parent_last,dealer\n"
+        f"packing,{AT},1,0,239,2,0,9,\n"
+        f"shipping,{AT},2,0,9,,,,EAST\n"
+    )
+    run("trace", "import", str(events))
+    code = code_of(run, tmp_path / "packs", 30)
+    life = json.loads(run("trace", "life", code, "--json").output)
+    (about,) = life["code"]
+    assert (about["lot"], about["shipped to"], about["dealer"]) == ("L-1", "310000", "EAST")
+    assert life["packages"] == [{"batch_id": 2, "code_index": 1}]
+    assert [event["step"] for event in life["events"]] == ["packing", "shipping"]
+    assert life["scans"] == life["award"] == life["bills"] == []
+    assert "packing" in run("trace", "life", code).output
+    run("trace", "life", code, "--html", str(tmp_path / "life.html"))
+    assert "<td>EAST</td>" in (tmp_path / "life.html").read_text()
