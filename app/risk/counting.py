@@ -9,7 +9,7 @@ hits (app.risk.watch).
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
@@ -74,6 +74,8 @@ def count_scan(
 
 
 def purge_counters(session: Session, *, now: datetime) -> int:
-    """Remove counters that no draw looks at any more; return how many."""
-    old = delete(RiskCounter).where(RiskCounter.bucket < hour_bucket(now - KEEP))
-    return session.connection().execute(old).rowcount
+    """Remove the oldest hour or day of counters that no draw looks at any more; return how many they were."""
+    oldest = session.connection().execute(select(func.min(RiskCounter.bucket))).scalar()
+    if oldest is None or oldest >= hour_bucket(now - KEEP):
+        return 0
+    return session.connection().execute(delete(RiskCounter).where(RiskCounter.bucket == oldest)).rowcount
