@@ -32,7 +32,6 @@ JOBS = (
 PAYOUT_PATH = (*WEB, *DESK, *JOBS)
 
 _AT_ONCE = 12
-_LATEST_VISIT = 3
 
 
 class Plan:
@@ -56,12 +55,11 @@ class Plan:
             lacking = {name: self.wanted[name] - self.killed[name] for name in among}
         return sorted((name for name, lack in lacking.items() if lack > 0), key=lambda name: -lacking[name])
 
-    def fates(self, among: Collection[str], chance: random.Random) -> dict[str, int]:
-        """Return what may kill the next process, and at which visit."""
+    def fates(self, among: Collection[str], chance: random.Random, *, latest: int) -> dict[str, int]:
+        """Return what may kill the next process, and at which visit: the `latest` one at most."""
         left = self.left(among)
         chosen = left[:2] + chance.sample(left[2:], min(_AT_ONCE - 2, len(left[2:])))
         # What is rare kills at once; what is common kills now and then, wherever the work has got to.
-        latest = _LATEST_VISIT if len(left) > _AT_ONCE else 1
         return {name: 1 if name.endswith(".lost") else chance.randint(1, latest) for name in chosen}
 
     @property

@@ -222,7 +222,7 @@ class Storm:
             if "rewards.lapsing" in left and time.monotonic() > next_lapse:
                 person = next(iter(self.town.shoppers))
                 self._grant(person, amount_fen=10, days=0)
-                next_lapse = time.monotonic() + 0.5
+                next_lapse = time.monotonic() + (2.0 if self.size.large else 0.5)
             time.sleep(0.05)
 
     def _left(self) -> list[str]:
@@ -316,7 +316,10 @@ class Storm:
                 if arguments is None:
                     time.sleep(0.1)
                     continue
-                fates = self.plan.fates((*names, *CLOSINGS) if task == "close" else names, chance)
+                among = (*names, *CLOSINGS) if task == "close" else names
+                # Every tap passes most boundaries of the web: it must live for a while to serve anybody.
+                latest = max(1, self.size.payouts // 40) if task == "web" else 1
+                fates = self.plan.fates(among, chance, latest=latest)
                 obituary.unlink(missing_ok=True)
                 order = Order(
                     task=task,
