@@ -6,6 +6,7 @@ from app.cli.accounts import accounts, login, logout, whoami
 from app.cli.alerts import alerts
 from app.cli.approvals import approvals
 from app.cli.audit import audit
+from app.cli.backups import backup, restore
 from app.cli.campaigns import campaigns, draws
 from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
@@ -40,6 +41,7 @@ _GROUPS = (
     apps,
     audit,
     awards,
+    backup,
     batches,
     brands,
     campaigns,
@@ -60,6 +62,7 @@ _GROUPS = (
     policies,
     products,
     reconcile,
+    restore,
     risk,
     stores,
     trace,

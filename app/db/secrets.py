@@ -37,6 +37,11 @@ class KeyRing:
         self._derive = lru_cache(maxsize=256)(self._derive_uncached)
         self._cipher = lru_cache(maxsize=64)(self._cipher_uncached)
 
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions of the keys, lowest first."""
+        return tuple(sorted(self._masters))
+
     def seal(self, context: str, plaintext: bytes) -> bytes:
         """Encrypt `plaintext` for `context` (table.column): version, nonce, ciphertext and tag."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
