@@ -125,9 +125,9 @@ def _participation(old: Rules, new: Rules) -> Iterator[Change]:
 
 
 def _prize(path: str, old: Prize, new: Prize) -> Iterator[Change]:
-    if (old.kind, old.name) != (new.kind, new.name):
+    if (old.kind, old.name, old.voucher) != (new.kind, new.name, new.voucher):
         yield Change(path, favours_shoppers=False)
-    amounts = (old.min_fen, old.max_fen, old.points), (new.min_fen, new.max_fen, new.points)
+    amounts = [(prize.min_fen, prize.max_fen, prize.points, prize.face_fen) for prize in (old, new)]
     if amounts[0] != amounts[1]:
         better = all(after >= before for before, after in zip(*amounts, strict=True))
         yield Change(f"{path}.amount", favours_shoppers=better)

@@ -31,6 +31,7 @@ from app.campaigns.rules import (
     PrizeKind,
     Rules,
     Text,
+    VoucherKind,
     Weight,
 )
 
@@ -201,11 +202,12 @@ _AMOUNTS = {
     PrizeKind.MONEY_FIXED: ("amount_fen",),
     PrizeKind.MONEY_RANDOM: ("min_fen", "max_fen"),
     PrizeKind.POINTS: ("points",),
+    PrizeKind.VOUCHER: ("voucher", "face_fen", "stock"),
     PrizeKind.NOTHING: (),
 }
 
 
-_ANY_AMOUNT = ("amount_fen", "min_fen", "max_fen", "points")
+_ANY_AMOUNT = ("amount_fen", "min_fen", "max_fen", "points", "voucher", "face_fen")
 
 
 def _kind_of(node: Node) -> PrizeKind | None:
@@ -236,6 +238,8 @@ def _read_prize(node: Node) -> Prize:
         min_fen=least,
         max_fen=most,
         points=number("points", _MOST_POINTS),
+        voucher=got["voucher"].choice(VoucherKind) if kind and "voucher" in got else None,
+        face_fen=number("face_fen", _MOST_FEN),
         stock=number("stock", _MOST_STOCK) or None,
         claim_window_days=number("claim_window_days", _MOST_CLAIM_DAYS) or _CLAIM_DAYS,
     )

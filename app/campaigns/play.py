@@ -33,7 +33,7 @@ from app.campaigns.facts import Behaviour, DrawFacts, choose_region
 from app.campaigns.interfaces import NoTags, PersonTags
 from app.campaigns.models import Campaign, CampaignState, Draw, Purpose
 from app.campaigns.queries import DrawView
-from app.campaigns.rules import PhonePolicy
+from app.campaigns.rules import PhonePolicy, PrizeKind, Rules
 from app.campaigns.seed import Chance, DrawStream
 from app.campaigns.verify import DrawRecord, make_record
 from app.campaigns.vetting import Vetting, vet
@@ -400,7 +400,7 @@ def _write(session: Session, record: DrawRecord, version: PublishedVersion, outc
         "prize": outcome.prize,
         "amount_fen": outcome.amount_fen,
         "points": outcome.points,
-        "worth_fen": outcome.amount_fen + version.rules.points_worth_fen(outcome.points),
+        "worth_fen": _worth_fen(version.rules, outcome),
         "facts": record.facts,
         "outcome": record.outcome,
         "seal": record.seal(version.seed),
@@ -410,6 +410,21 @@ def _write(session: Session, record: DrawRecord, version: PublishedVersion, outc
     }
     if _INSERT.run(session, row) != 1:
         raise Replay
+
+
+def _worth_fen(rules: Rules, outcome: Outcome) -> int:
+    """Return what was won is worth in fen, multipliers counted."""
+    prize = rules.prize_by_key.get(outcome.prize or "")
+    face_fen = 0 if prize is None else prize.face_fen
+    return outcome.amount_fen + rules.points_worth_fen(outcome.points) + face_fen
+
+
+_AWARDS = {
+    PrizeKind.MONEY_FIXED: AwardKind.MONEY,
+    PrizeKind.MONEY_RANDOM: AwardKind.MONEY,
+    PrizeKind.POINTS: AwardKind.POINTS,
+    PrizeKind.VOUCHER: AwardKind.VOUCHER,
+}
 
 
 def _award(
@@ -430,13 +445,13 @@ def _award(
         campaign_id=version.campaign_id,
         draw_id=record.draw_id,
         person_id=record.person_id,
-        kind=AwardKind.MONEY if money else AwardKind.POINTS,
+        kind=_AWARDS[prize.kind],
         name_zh=prize.name.zh,
         name_en=prize.name.en,
         deadline_at=record.at + timedelta(days=prize.claim_window_days),
         amount_fen=outcome.amount_fen,
         points=outcome.points,
-        points_source=None if money else version.points_source,
+        points_source=version.points_source if outcome.points else None,
         payer_id=candidate.payer_id if money else None,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,

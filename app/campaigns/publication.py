@@ -21,6 +21,7 @@ from app.campaigns.rules import (
     PrizeKind,
     Rules,
     Text,
+    VoucherKind,
 )
 from app.kernel.fen import format_yuan
 from app.kernel.json import canonical
@@ -160,6 +161,14 @@ def _pool(rules: Rules, pool: Pool) -> Text:
     return Text("\n".join(zh), "\n".join(en))
 
 
+_VOUCHERS = {
+    VoucherKind.PHONE_CREDIT: Text("话费充值卡密", "phone credit by a code"),
+    VoucherKind.MEMBERSHIP: Text("会员兑换码", "a membership by a code"),
+    VoucherKind.COUPON: Text("优惠券码", "a coupon code"),
+    VoucherKind.GIFT_CARD: Text("礼品卡兑换码", "a gift card by a code"),
+}
+
+
 def _describe_prize(rules: Rules, prize: Prize) -> Text:
     """Return name, kind and amount, quantity in the whole campaign."""
     if prize.kind is PrizeKind.NOTHING:
@@ -167,6 +176,9 @@ def _describe_prize(rules: Rules, prize: Prize) -> Text:
     if prize.kind is PrizeKind.POINTS:
         worth = format_yuan(rules.worth_fen(prize))
         what = Text(f"{prize.points}积分(价值{worth}元)", f"{prize.points} points (worth {worth} yuan)")
+    elif prize.voucher is not None:
+        kind, worth = _VOUCHERS[prize.voucher], format_yuan(prize.face_fen)
+        what = Text(f"{kind.zh}(价值{worth}元)", f"{kind.en} (worth {worth} yuan)")
     elif prize.kind is PrizeKind.MONEY_FIXED:
         amount = format_yuan(prize.max_fen)
         what = Text(f"微信零钱{amount}元", f"{amount} yuan to the WeChat balance")

@@ -27,7 +27,17 @@ class PrizeKind(StrEnum):
     MONEY_FIXED = "money_fixed"
     MONEY_RANDOM = "money_random"
     POINTS = "points"
+    VOUCHER = "voucher"
     NOTHING = "nothing"
+
+
+class VoucherKind(StrEnum):
+    """What a voucher's code is good for (PAY-03 to PAY-05)."""
+
+    PHONE_CREDIT = "phone_credit"
+    MEMBERSHIP = "membership"
+    COUPON = "coupon"
+    GIFT_CARD = "gift_card"
 
 
 MONEY_KINDS = frozenset({PrizeKind.MONEY_FIXED, PrizeKind.MONEY_RANDOM})
@@ -126,6 +136,8 @@ class Prize:
     """One prize.
 
     min_fen, max_fen: money; equal for fixed money, both 0 otherwise. points: 0 unless kind is points.
+    voucher, face_fen: a code from an uploaded stock, and what one is worth; a credit of variable amount is
+    several such prizes, so that the published odds say how likely each amount is.
     stock: how many there are in the whole campaign, None for no limit.
     claim_window_days: how long the winner has to collect it.
     """
@@ -136,6 +148,8 @@ class Prize:
     min_fen: int = 0
     max_fen: int = 0
     points: int = 0
+    voucher: VoucherKind | None = None
+    face_fen: int = 0
     stock: int | None = None
     claim_window_days: int = 30
 
@@ -144,12 +158,18 @@ class Prize:
         """Tell whether the prize is paid in money."""
         return self.kind in MONEY_KINDS
 
+    @property
+    def is_thing(self) -> bool:
+        """Tell whether the prize comes in pieces that nothing multiplies."""
+        return self.kind is PrizeKind.VOUCHER
+
     def to_json(self) -> dict[str, Json]:
         """Return the prize in its normal form: only the amounts that its kind has."""
         amounts: dict[PrizeKind, dict[str, Json]] = {
             PrizeKind.MONEY_FIXED: {"amount_fen": self.max_fen},
             PrizeKind.MONEY_RANDOM: {"min_fen": self.min_fen, "max_fen": self.max_fen},
             PrizeKind.POINTS: {"points": self.points},
+            PrizeKind.VOUCHER: {"voucher": str(self.voucher), "face_fen": self.face_fen},
             PrizeKind.NOTHING: {},
         }
         written: dict[str, Json] = {"key": self.key, "name": self.name.to_json(), "kind": str(self.kind)}
@@ -216,7 +236,7 @@ class Multiplier:
     def raises(self, prize: Prize) -> bool:
         """Tell whether prizes of this kind are raised."""
         if self.applies_to is AppliesTo.BOTH:
-            return prize.kind is not PrizeKind.NOTHING
+            return prize.is_money or prize.kind is PrizeKind.POINTS
         return prize.is_money if self.applies_to is AppliesTo.MONEY else prize.kind is PrizeKind.POINTS
 
     def to_json(self) -> Json:
@@ -305,6 +325,8 @@ class Rules:
         """Return what a prize is worth at most (or at least) in fen, before multipliers, rounded up."""
         if prize.kind is PrizeKind.POINTS:
             return self.points_worth_fen(prize.points)
+        if prize.is_thing:
+            return prize.face_fen
         return prize.min_fen if least else prize.max_fen
 
     def points_worth_fen(self, points: int) -> int:
@@ -327,8 +349,8 @@ class Rules:
 
     def highest_worth_fen(self) -> int:
         """Return what one draw may give at most, with the stated cap of the multipliers (art. 17)."""
-        highest = max((self.worth_fen(prize) for prize in self.prizes), default=0)
-        return -(-highest * self.multiplier_cap_bps // ONE_BPS)
+        caps = [(prize, ONE_BPS if prize.is_thing else self.multiplier_cap_bps) for prize in self.prizes]
+        return max((-(-self.worth_fen(prize) * cap // ONE_BPS) for prize, cap in caps), default=0)
 
     def highest_money_fen(self) -> int:
         """Return the most money that one draw may give: what the payer's product must be able to transfer."""

@@ -15,7 +15,12 @@ class AwardKind(StrEnum):
 
     MONEY = "money"
     POINTS = "points"
+    VOUCHER = "voucher"
     NOTHING = "nothing"
+
+
+TO_BE_COLLECTED = frozenset({AwardKind.MONEY, AwardKind.VOUCHER})
+"""What a winner must act to get; the others are fulfilled by the grant itself."""
 
 
 class AwardState(StrEnum):
@@ -32,7 +37,12 @@ class AwardState(StrEnum):
 AWARD_TRANSITIONS = TransitionTable(
     {
         AwardState.HELD: (AwardState.COLLECTIBLE, AwardState.FULFILLED, AwardState.REFUSED),
-        AwardState.COLLECTIBLE: (AwardState.LOCKED, AwardState.LAPSED, AwardState.REFUSED),
+        AwardState.COLLECTIBLE: (
+            AwardState.LOCKED,
+            AwardState.FULFILLED,
+            AwardState.LAPSED,
+            AwardState.REFUSED,
+        ),
         AwardState.LOCKED: (AwardState.COLLECTIBLE, AwardState.FULFILLED),
         AwardState.FULFILLED: (),
         AwardState.LAPSED: (),

@@ -41,9 +41,10 @@ from app.rewards.errors import (
     UnknownAward,
     VirtualPerson,
 )
-from app.rewards.models import AWARD_TRANSITIONS, Award, AwardKind, AwardState
+from app.rewards.models import AWARD_TRANSITIONS, TO_BE_COLLECTED, Award, AwardKind, AwardState
 from app.rewards.queries import AwardView
 from app.rewards.terms import TERMS, Terms, lock
+from app.vouchers.interfaces import VoucherSupplier
 
 HELD_ALERT = "awards.held_overdue"
 UNEXPECTED_ALERT = "award.paid_unexpectedly"
@@ -90,6 +91,8 @@ class NewAward:
             raise ValueError("points, and only points, have a number of points")
         if (self.stock is None) is not (self.awarded is None):
             raise ValueError("a piece that leaves a stock arrives somewhere")
+        if self.kind is AwardKind.VOUCHER and self.stock is None:
+            raise ValueError("a voucher's code comes out of a stock")
 
 
 _INSERT = Prepared(insert(Award))
@@ -97,6 +100,8 @@ _INSERT = Prepared(insert(Award))
 
 def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     """Grant an award: collectible until its deadline, held for a review, or fulfilled at once (points).
+
+    A voucher is promised a piece of the stock; which code it is, collecting decides.
 
     Three statements for money: the award, its transfers, the guarded hot rows last. Raises
     InsufficientBalance when budget or stock do not hold enough (the award's row must then be rolled back
@@ -106,7 +111,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     state = AwardState.FULFILLED
     if award.held_reason is not None:
         state = AwardState.HELD
-    elif award.kind is AwardKind.MONEY:
+    elif award.kind in TO_BE_COLLECTED:
         state = AwardState.COLLECTIBLE
     resolved_at = now if AWARD_TRANSITIONS.final(state) else None
     _INSERT.run(
@@ -248,11 +253,7 @@ def collect(
     Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled,
     OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
     """
-    if session.connection().execute(select(Person.virtual).where(Person.id == person_id)).scalar():
-        raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
-    terms = lock(session, award_id)
-    if terms.person_id not in cluster.person_ids:
-        raise UnknownAward("you have no award with this id")
+    terms = _own(session, award_id, person_id, cluster)
     _require_collectible(terms, now)
     if terms.state is AwardState.COLLECTIBLE and phone_wanted:
         raise PhoneWanted("give your phone number, or go on without")
@@ -266,6 +267,43 @@ def collect(
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.LOCKED)
     award = queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
     return CollectResult(award, bill, bill.message_id)
+
+
+def collect_voucher(
+    session: Session,
+    *,
+    award_id: int,
+    person_id: int,
+    cluster: Cluster,
+    supplier: VoucherSupplier,
+    now: datetime,
+    phone_wanted: bool = False,
+) -> AwardView:
+    """Allot the code of a voucher award, or find that it has one, however often it is tapped (PAY-03 to 05).
+
+    The award's row is locked first, so two taps at once ask `supplier` for one code. Arguments as of
+    `collect`. Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, PhoneWanted, and
+    VouchersOut when the codes that are left have expired: the award stays.
+    """
+    terms = _own(session, award_id, person_id, cluster)
+    assert terms.stock_account is not None
+    if terms.state is not AwardState.FULFILLED:
+        _require_collectible(terms, now)
+        if phone_wanted:
+            raise PhoneWanted("give your phone number, or go on without")
+        supplier.allot(session, stock_account=terms.stock_account, award_id=award_id, now=now)
+        _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
+    return queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
+
+
+def _own(session: Session, award_id: int, person_id: int, cluster: Cluster) -> Terms:
+    """Lock an award of somebody with an identity of their own; raise VirtualPerson, UnknownAward."""
+    if session.connection().execute(select(Person.virtual).where(Person.id == person_id)).scalar():
+        raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
+    terms = lock(session, award_id)
+    if terms.person_id not in cluster.person_ids:
+        raise UnknownAward("you have no award with this id")
+    return terms
 
 
 def _bill(
@@ -368,7 +406,7 @@ def _remind_of_held(session: Session, now: datetime) -> None:
 
 
 def release(session: Session, *, award_id: int, reason: str, now: datetime, actor: Actor) -> AwardView:
-    """Let a held award go to its winner; the time of the review is added to the deadline (points: at once).
+    """Let a held award go to its winner; the time of the review is added to its deadline (points: at once).
 
     Raises UnknownAward, or TransitionRefused when it is not held.
     """
@@ -376,7 +414,7 @@ def release(session: Session, *, award_id: int, reason: str, now: datetime, acto
     if terms.state is not AwardState.HELD:
         raise TransitionRefused(f"it is {terms.state}; only a held award is released", state=str(terms.state))
     decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
-    if terms.kind is AwardKind.MONEY:
+    if terms.kind in TO_BE_COLLECTED:
         deadline = now + (terms.deadline_at - terms.granted_at)
         _move(session, [award_id], AwardState.HELD, AwardState.COLLECTIBLE, deadline_at=deadline, **decided)
     else:
