@@ -47,6 +47,8 @@ from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
 from app.risk.book import RiskBook
 from app.risk.ranks import RankDesk
+from app.vouchers.interfaces import VoucherSupplier
+from app.vouchers.operations import StockFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Container:
     mini_program: MiniProgramGateway
     transfers: TransferGateway
     statements: StatementGateway
+    vouchers: VoucherSupplier
     registry: Registry
     drainer: Drainer
 
@@ -118,6 +121,7 @@ def build_container(
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
         transfers=transfers,
         statements=statements,
+        vouchers=StockFile(),
         registry=registry,
         drainer=Drainer(db, registry, clock, worker=f"{socket.gethostname()[:40]}-{os.getpid()}-{node}"),
     )

@@ -29,6 +29,7 @@ from app.rewards import operations as rewards
 from app.risk import counting, watch
 from app.trace import detection
 from app.trace.diversion import DiversionRules
+from app.vouchers import operations as vouchers
 from jobs.steadiness import Steadiness
 
 log = logging.getLogger("saoma.jobs")
@@ -118,6 +119,12 @@ def lapse(container: Container) -> int:
     return _portions(lambda: db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH)))
 
 
+def expire_vouchers(container: Container) -> int:
+    """Take expired codes out of the stock of their prizes, and warn where winners have been promised them."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: vouchers.expire_due(session, now=now))
+
+
 def watch_risk(container: Container) -> int:
     """Mark whom the risk rules hit, and warn of them."""
     now, db = container.clock.now(), container.db
@@ -165,6 +172,7 @@ JOBS = (
     Job("reconcile", 60.0, reconcile),
     Job("lapse", 60.0, lapse, final=True),
     Job("tell", 30.0, tell),
+    Job("expire_vouchers", 60.0, expire_vouchers, final=True),
     Job("watch_risk", 60.0, watch_risk),
     Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),

@@ -30,7 +30,9 @@ from app.rewards.errors import (
     UnknownAward,
     VirtualPerson,
 )
-from app.rewards.models import AwardState
+from app.rewards.models import AwardKind, AwardState
+from app.vouchers.errors import VouchersOut
+from app.vouchers.queries import voucher_of
 from miniprogram_api import context, present
 from miniprogram_api.deliveries import Deliveries
 from miniprogram_api.schemas import AwardAnswer, AwardsPage, CollectAnswer, CollectBody
@@ -58,15 +60,10 @@ def list_awards(query: dict[str, Any]) -> Response:
 @awards.route("/awards/<award_id>")
 @awards.operation(answers={200: AwardAnswer}, refusals=[UnknownAward])
 def read_award(award_id: str) -> Response:
-    """Read one award; somebody else's is not found."""
+    """Read one award, with the code of a collected voucher; somebody else's is not found."""
     number = context.decode("aw", award_id)
-
-    def work(session: Session, caller: Principal, _now: datetime) -> dict[str, Any]:
-        cluster = persons.cluster(session, person_id=caller.person_id)
-        found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
-        return {"award": present.award(found)}
-
-    return respond_json(200, context.edge().read(work))
+    found, _, voucher = context.edge().read(lambda *given: _state(number, *given))
+    return respond_json(200, {"award": found, "voucher": voucher})
 
 
 @awards.route("/awards/<award_id>/collect", methods=["POST"])
@@ -87,16 +84,17 @@ def read_award(award_id: str) -> Response:
         NoOpenid,
         AmountNotPayable,
         NameNeeded,
+        VouchersOut,
     ],
     idempotency="needed",
     per_person="60/minute",
 )
 def collect(body: dict[str, Any], award_id: str) -> Response:
-    """Collect money: opens one transfer, however often this is called.
+    """Collect money or a voucher: opens one transfer, or allots one code, however often this is called.
 
-    200 carries what wx.requestMerchantTransfer takes. 202 means that WeChat Pay has not prepared it yet:
-    call again with a new key in a few seconds. Until the shopper has confirmed, or the transfer has ended
-    after 24 hours, each call gives the same transfer.
+    200 carries the voucher's code, or what wx.requestMerchantTransfer takes. 202 means that WeChat Pay
+    has not prepared it yet: call again with a new key in a few seconds. Until the shopper has confirmed, or
+    the transfer has ended after 24 hours, each call gives the same transfer.
     """
     number = context.decode("aw", award_id)
 
@@ -105,44 +103,64 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
         award = queries.award(session, award_id=number, person_ids=cluster.person_ids)
         asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
         wanted = asked and not body["phone_declined"]
-        rewards.collect(
-            session,
-            award_id=number,
-            person_id=caller.person_id,
-            cluster=cluster,
-            app_id=caller.app_id,
-            now=now,
-            actor=context.shopper(caller),
-            phone_wanted=wanted and not persons.has_phone(session, person_ids=cluster.person_ids),
-            user_name=body.get("user_name"),
-        )
-        # With what is shown for it money can be collected: the answer is read anew each time.
+        phone_wanted = wanted and not persons.has_phone(session, person_ids=cluster.person_ids)
+        if award.kind is AwardKind.VOUCHER:
+            rewards.collect_voucher(
+                session,
+                award_id=number,
+                person_id=caller.person_id,
+                cluster=cluster,
+                supplier=context.container().vouchers,
+                now=now,
+                phone_wanted=phone_wanted,
+            )
+        else:
+            rewards.collect(
+                session,
+                award_id=number,
+                person_id=caller.person_id,
+                cluster=cluster,
+                app_id=caller.app_id,
+                now=now,
+                actor=context.shopper(caller),
+                phone_wanted=phone_wanted,
+                user_name=body.get("user_name"),
+            )
+        # What is shown for it is worth money: the answer is read anew each time.
         return Answer(200, {})
 
     answer = context.edge().write(work, operation="collect", permanent=True)
     if answer.refused:
         return respond(answer)
-    award, bill = context.edge().read(lambda *given: _state(number, *given))
+    award, bill, voucher = context.edge().read(lambda *given: _state(number, *given))
     if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is None:
         _deliver(bill.message_id)
-        award, bill = context.edge().read(lambda *given: _state(number, *given))
-    return respond(_collected(award, bill, replayed=answer.replayed))
+        award, bill, voucher = context.edge().read(lambda *given: _state(number, *given))
+    return respond(_collected(award, bill, voucher, replayed=answer.replayed))
 
 
 def _state(
     number: int, session: Session, caller: Principal, _now: datetime
-) -> tuple[dict[str, Any], BillView | None]:
+) -> tuple[dict[str, Any], BillView | None, dict[str, Any] | None]:
+    """Return an award of the caller, its latest bill and its code, whichever there are."""
     cluster = persons.cluster(session, person_id=caller.person_id)
     found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
-    return present.award(found), bills.latest_bill(session, award_id=number)
+    shown = present.award(found)
+    if found.kind is not AwardKind.VOUCHER:
+        return shown, bills.latest_bill(session, award_id=number), None
+    voucher = voucher_of(session, award_id=number)
+    return shown, None, None if voucher is None else present.voucher(voucher)
 
 
-def _collected(award: dict[str, Any], bill: BillView | None, *, replayed: bool) -> Answer:
+def _collected(
+    award: dict[str, Any], bill: BillView | None, voucher: dict[str, Any] | None, *, replayed: bool
+) -> Answer:
     transfer = None
     if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is not None:
         transfer = {"mch_id": bill.mchid, "app_id": bill.appid, "package_info": bill.package_info}
     waiting = transfer is None and award["state"] != AwardState.FULFILLED
-    return Answer(202 if waiting else 200, {"award": award, "transfer": transfer}, replayed=replayed)
+    body = {"award": award, "transfer": transfer, "voucher": voucher}
+    return Answer(202 if waiting else 200, body, replayed=replayed)
 
 
 def _deliver(message_id: int) -> None:

@@ -12,6 +12,7 @@ from app.members.queries import Membership
 from app.points.queries import EntryView
 from app.rewards.models import AwardKind
 from app.rewards.queries import AwardView
+from app.vouchers.queries import VoucherView
 from miniprogram_api.context import encode
 from miniprogram_api.texts import OUTCOMES
 
@@ -73,6 +74,7 @@ _KINDS = {
     PrizeKind.MONEY_FIXED: AwardKind.MONEY,
     PrizeKind.MONEY_RANDOM: AwardKind.MONEY,
     PrizeKind.POINTS: AwardKind.POINTS,
+    PrizeKind.VOUCHER: AwardKind.VOUCHER,
     PrizeKind.NOTHING: AwardKind.NOTHING,
 }
 
@@ -122,6 +124,11 @@ def winner(view: Winner) -> dict[str, Any]:
         "prize_en": view.prize_name.en,
         "worth_fen": view.worth_fen,
     }
+
+
+def voucher(view: VoucherView) -> dict[str, Any]:
+    """Return the code of an award, for the eyes of its winner."""
+    return {"code": view.code, "pin": view.pin, "expires_at": moment(view.expires_at)}
 
 
 def award(view: AwardView) -> dict[str, Any]:

@@ -250,10 +250,19 @@ class AwardsPage(PageAnswer):
     items = fields.List(fields.Nested(AwardView), required=True)
 
 
+class VoucherAnswer(BaseSchema):
+    """A code that was won."""
+
+    code = fields.String(required=True)
+    pin = fields.String(required=True, allow_none=True)
+    expires_at = Moment(required=True, allow_none=True, metadata=_note("null when it never expires"))
+
+
 class AwardAnswer(BaseSchema):
-    """One award."""
+    """One award; a voucher's code once it has been collected."""
 
     award = fields.Nested(AwardView, required=True)
+    voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
 
 
 class CollectBody(BaseSchema):
@@ -274,10 +283,14 @@ class TransferAnswer(BaseSchema):
 
 
 class CollectAnswer(BaseSchema):
-    """The award, and what the shopper confirms the transfer with; null while WeChat Pay prepares it."""
+    """The award, and what the shopper confirms the transfer with; null while WeChat Pay prepares it.
+
+    A voucher has its code instead, at once.
+    """
 
     award = fields.Nested(AwardView, required=True)
     transfer = fields.Nested(TransferAnswer, required=True, allow_none=True)
+    voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
 
 
 class PointsAnswer(BaseSchema):

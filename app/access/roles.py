@@ -144,6 +144,8 @@ class Act(StrEnum):
     BUDGET_MOVED = "budget.moved"
     BUDGET_APPROVED = "budget.approved"
     STOCK_MOVED = "stock.moved"
+    VOUCHERS_TAKEN_IN = "vouchers.taken_in"
+    VOUCHERS_WITHDRAWN = "vouchers.withdrawn"
     PAYER_SAVED = "payer.saved"
     PAYER_PAUSED = "payer.paused"
     PAYER_RESUMED = "payer.resumed"
@@ -216,6 +218,8 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.BUDGET_MOVED: Permission.BUDGET_CHANGE,
     Act.BUDGET_APPROVED: Permission.BUDGET_APPROVE,
     Act.STOCK_MOVED: Permission.BUDGET_CHANGE,
+    Act.VOUCHERS_TAKEN_IN: Permission.BUDGET_CHANGE,
+    Act.VOUCHERS_WITHDRAWN: Permission.BUDGET_CHANGE,
     Act.PAYER_SAVED: Permission.PAYER_CHANGE,
     Act.PAYER_PAUSED: Permission.PAYER_CHANGE,
     Act.PAYER_RESUMED: Permission.PAYER_CHANGE,

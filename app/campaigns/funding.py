@@ -28,14 +28,14 @@ from app.campaigns.models import (
 )
 from app.campaigns.operations import log, read_reason, require_second, rules_of, take
 from app.campaigns.parser import parse_rules
-from app.campaigns.rules import Rules
+from app.campaigns.rules import PrizeKind, Rules
 from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.json import Json
 from app.ledger.errors import AlreadyPosted
 from app.ledger.operations import Transfer, post
 
-_MAX_REFERENCE = 40
+MAX_REFERENCE = 40
 _RUNNING = (CampaignState.PUBLISHED, CampaignState.STOPPED)
 
 
@@ -134,12 +134,14 @@ def stock_in(
     reference: str,
     now: datetime,
     actor: Actor,
+    coded: bool = False,
 ) -> None:
     """Add pieces of a limited prize. More than the published number are a reserve that may be given too.
 
-    Raises AlreadyPosted, InvalidCampaign (no such prize, or it has no stock), WrongState.
+    `coded`: as many codes of a voucher prize are added with them (`app.campaigns.supplies`). Raises
+    AlreadyPosted, InvalidCampaign (no such prize, it has no stock, its pieces are codes), WrongState.
     """
-    way = _Way(Action.STOCKED, (Purpose.SUPPLY, prize), (Purpose.STOCK, prize))
+    way = _Way(Action.STOCKED, (Purpose.SUPPLY, prize), (Purpose.STOCK, prize), coded)
     _move(session, campaign_id, way, pieces, reference, now=now, actor=actor)
 
 
@@ -152,22 +154,25 @@ def stock_out(
     reference: str,
     now: datetime,
     actor: Actor,
+    coded: bool = False,
 ) -> None:
     """Take pieces out of stock: what is promised must stay while the campaign runs.
 
-    Raises InsufficientBalance, PromiseNotBacked, AlreadyPosted, InvalidCampaign.
+    `coded`: as many codes are withdrawn with them. Raises InsufficientBalance, PromiseNotBacked,
+    AlreadyPosted, InvalidCampaign.
     """
-    way = _Way(Action.UNSTOCKED, (Purpose.STOCK, prize), (Purpose.SUPPLY, prize))
+    way = _Way(Action.UNSTOCKED, (Purpose.STOCK, prize), (Purpose.SUPPLY, prize), coded)
     _move(session, campaign_id, way, pieces, reference, now=now, actor=actor)
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A movement: what it is called, and from which account to which."""
+    """A movement: what it is called, from which account to which, and whether the pieces are codes."""
 
     action: Action
     source: tuple[Purpose, str]
     target: tuple[Purpose, str]
+    coded: bool = False
 
     @property
     def adds(self) -> bool:
@@ -206,8 +211,8 @@ class _Movement:
 def _read(session: Session, campaign_id: int, way: _Way, amount: int, reference: str) -> _Movement:
     """Return a movement as somebody typed it; raise InvalidCampaign, UnknownCampaign."""
     reference = reference.strip()
-    if not 1 <= len(reference) <= _MAX_REFERENCE:
-        raise InvalidCampaign(f"a reference has 1 to {_MAX_REFERENCE} characters, such as PO-2026-17")
+    if not 1 <= len(reference) <= MAX_REFERENCE:
+        raise InvalidCampaign(f"a reference has 1 to {MAX_REFERENCE} characters, such as PO-2026-17")
     if amount <= 0:
         raise InvalidCampaign("a movement has an amount above zero")
     return _Movement(take(session, campaign_id), way, amount, reference)
@@ -275,7 +280,11 @@ def _proposed(session: Session, campaign_id: int, reference: str) -> CampaignOut
 def _accounts(session: Session, movement: _Movement, *, now: datetime) -> Accounts:
     """Return the campaign's accounts, those at both ends included; raise InvalidCampaign without them."""
     campaign, way = movement.campaign, movement.way
-    accounts = open_accounts(session, campaign, needed(_latest_rules(session, campaign)), now=now)
+    rules = latest_rules(session, campaign)
+    prize = rules.prize_by_key.get(way.source[1])
+    if prize is not None and (prize.kind is PrizeKind.VOUCHER) is not way.coded:
+        raise InvalidCampaign("the pieces of this prize are codes: `saoma vouchers import` or `withdraw`")
+    accounts = open_accounts(session, campaign, needed(rules), now=now)
     if way.source not in accounts or way.target not in accounts:
         raise InvalidCampaign("the rules have no limited prize, or no pool with its own budget, of this key")
     return accounts
@@ -312,7 +321,7 @@ def _post(
     log(session, campaign.id, way.action, now=now, actor=actor, reason=words, detail=detail)
 
 
-def _latest_rules(session: Session, campaign: Campaign) -> Rules:
+def latest_rules(session: Session, campaign: Campaign) -> Rules:
     """Return the rules to come, or those in force where none are: stock arrives before it is promised."""
     for version in (campaign.version + 1, campaign.version):
         row = session.get(CampaignVersion, (campaign.id, version))

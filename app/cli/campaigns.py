@@ -52,7 +52,8 @@ def campaigns() -> None:
     """
 
 
-def _find(session: Session, name: str) -> int:
+def find_campaign(session: Session, name: str) -> int:
+    """Return the id of the campaign BRAND/KEY."""
     slug, _, key = name.partition("/")
     owner = brand_id(session, slug)
     assert owner is not None
@@ -63,7 +64,10 @@ def _act(cli: Cli, act: Act, name: str, work: Callable[[Session, int], Any], **d
     """Run `work` on the campaign `name`, as an act of whoever is signed in."""
     with _faults_told():
         return cli.act(
-            act, lambda session: work(session, _find(session, name)), on=f"campaign {name}", detail=detail
+            act,
+            lambda session: work(session, find_campaign(session, name)),
+            on=f"campaign {name}",
+            detail=detail,
         )
 
 
@@ -172,7 +176,7 @@ def fund(cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None,
     asked: dict[str, Any] = {**common, "subject": subject, "reason": more["reason"]}
 
     def work(session: Session) -> Proposal | None:
-        campaign = _find(session, name)
+        campaign = find_campaign(session, name)
         if pool is not None or outwards:
             amount = signed_fen if pool is not None else amount_fen
             return approving.propose_outflow(
@@ -210,7 +214,9 @@ def outflows(cli: Cli, /, *, name: str, as_json: bool) -> None:
             "by": view.proposed_by,
             "at": view.proposed_at.isoformat(timespec="seconds"),
         }
-        for view in cli.read(lambda session: queries.outflows(session, campaign_id=_find(session, name)))
+        for view in cli.read(
+            lambda session: queries.outflows(session, campaign_id=find_campaign(session, name))
+        )
     ]
     show(rows, as_json=as_json)
 
@@ -285,7 +291,7 @@ def _publish(
     subject = f"campaign {name}"
 
     def work(session: Session) -> tuple[operations.InForce, Proposal | None]:
-        campaign = _find(session, name)
+        campaign = find_campaign(session, name)
         return propose(session, campaign_id=campaign, subject=subject, reason=reason, now=now, actor=actor)
 
     with _faults_told():
@@ -361,7 +367,7 @@ def show_campaign(cli: Cli, /, *, name: str, as_json: bool) -> None:
     """Show what is left of budget and stock."""
     rows = [
         {"what": left.purpose.value, "of": left.key, "left": left.amount}
-        for left in cli.read(lambda session: queries.left(session, campaign_id=_find(session, name)))
+        for left in cli.read(lambda session: queries.left(session, campaign_id=find_campaign(session, name)))
     ]
     show(rows, as_json=as_json)
 
@@ -380,7 +386,9 @@ def history(cli: Cli, /, *, name: str, as_json: bool) -> None:
             "version": event.version,
             "reason": event.reason,
         }
-        for event in cli.read(lambda session: queries.history(session, campaign_id=_find(session, name)))
+        for event in cli.read(
+            lambda session: queries.history(session, campaign_id=find_campaign(session, name))
+        )
     ]
     show(rows, as_json=as_json)
 
@@ -423,7 +431,7 @@ def _verifications(cli: Cli, draw: str | None, campaign: str | None) -> Any:
         number = cli.id("dr", draw)
         yield cli.read(lambda session: queries.verify_draw(session, draw_id=number))
         return
-    found = cli.read(lambda session: _find(session, campaign or ""))
+    found = cli.read(lambda session: find_campaign(session, campaign or ""))
     after: int | None = None
     while True:
         page = cli.read(

@@ -22,6 +22,7 @@ from app.cli.places import apps, brands, dealers, products, stores
 from app.cli.reconcile import reconcile
 from app.cli.risk import risk
 from app.cli.trace import trace
+from app.cli.vouchers import vouchers
 
 
 @click.group(
@@ -66,6 +67,7 @@ _GROUPS = (
     risk,
     stores,
     trace,
+    vouchers,
     whoami,
 )
 

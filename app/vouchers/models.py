@@ -66,7 +66,7 @@ class VoucherBatch(Base):
 
 
 class Voucher(Base):
-    """One code. It is money to whoever reads it: sealed, found by its keyed hash, shown to its winner only."""
+    """One code, as good as money: sealed, found by its keyed hash, shown to its winner only."""
 
     __tablename__ = "vouchers"
     __table_args__ = (

@@ -1,7 +1,7 @@
 """Taking codes in, handing each out once, and taking unused ones out.
 
-Codes and ledger are kept in step: whatever makes a code free or takes a free one away moves one piece of the
-prize's stock in the same transaction, so that
+Codes and ledger are kept in step: whatever makes a code free or takes a free one away is accompanied by one
+piece into or out of the prize's stock in the same transaction, so that
 
     free codes + allotted codes = pieces in stock + pieces awarded
 
@@ -27,7 +27,7 @@ from app.db.once import insert_once, is_duplicate
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind, Asset
-from app.ledger.operations import AccountRef, Transfer, post
+from app.ledger.operations import AccountRef, Transfer, hot_rows_last, post
 from app.ledger.queries import balances
 from app.vouchers.errors import BatchKnown, TooFewVouchers, VouchersOut
 from app.vouchers.models import HASH_CONTEXT, VOUCHER_TRANSITIONS, Voucher, VoucherBatch, VoucherState
@@ -49,24 +49,25 @@ def take_in(
     session: Session,
     *,
     brand_id: int,
-    supply: AccountRef,
-    stock: AccountRef,
+    supply_account: int,
+    stock_account: int,
     reference: str,
     codes: Iterable[NewVoucher],
     now: datetime,
     actor: Actor,
 ) -> TakenIn:
-    """Take the codes of a file in, sealed, each once in a brand, and count the new ones into `stock`.
+    """Take the codes of a file in, sealed, each once in a brand.
 
-    All or nothing; the file is never whole in memory. Raises BatchKnown for a reference used before, and
-    Replay when the same code is being imported by somebody else at this moment.
+    The caller moves `pieces` from supply to stock in this transaction, after it: so no hot row is held while
+    a file is read. All or nothing; the file is never whole in memory. Raises BatchKnown for a reference used
+    before, and Replay when the same code is being imported by somebody else at this moment.
     """
     batch_id = new_id()
     batch = {
         "id": batch_id,
         "brand_id": brand_id,
-        "stock_account": stock.id,
-        "supply_account": supply.id,
+        "stock_account": stock_account,
+        "supply_account": supply_account,
         "reference": reference,
         "pieces": 0,
         "known": 0,
@@ -77,12 +78,10 @@ def take_in(
         raise BatchKnown("this reference has been used for this prize; give each file one of its own")
     pieces = known = 0
     for portion in _portions(codes):
-        added = _insert(session, brand_id, batch_id, stock.id, portion)
+        added = _insert(session, brand_id, batch_id, stock_account, portion)
         pieces, known = pieces + added, known + len(portion) - added
     counted = update(VoucherBatch).where(VoucherBatch.id == batch_id).values(pieces=pieces, known=known)
     session.connection().execute(counted)
-    if pieces:
-        post(session, [_movement(f"vouchers:{batch_id}:in", supply, stock, pieces, batch_id)], now=now)
     return TakenIn(batch_id, pieces, known)
 
 
@@ -126,12 +125,6 @@ def _insert(
             raise Replay from error
         raise
     return len(rows)
-
-
-def _movement(key: str, debit: AccountRef, credit: AccountRef, pieces: int, ref_id: int) -> Transfer:
-    return Transfer(
-        key=key, debit=debit, credit=credit, amount=pieces, reason="vouchers.moved", ref_id=ref_id
-    )
 
 
 class StockFile:
@@ -198,36 +191,54 @@ def withdraw(session: Session, *, stock_account: int, pieces: int) -> None:
 
 
 def expire_due(session: Session, *, now: datetime, limit: int = 500) -> int:
-    """Take expired codes out, with their pieces of the stock; return how many.
+    """Take expired codes out, at most `limit` of each prize, with their pieces of the stock; return how many.
 
     A piece that a winner has been promised already cannot be taken out: then codes are short, and an alert
     says how many. Once more codes have come, the expired ones leave in their stead.
     """
-    due = (
-        select(Voucher.id, Voucher.batch_id, Voucher.stock_account, VoucherBatch.supply_account)
+    concerned = (
+        select(Voucher.stock_account, VoucherBatch.supply_account)
         .join(VoucherBatch, VoucherBatch.id == Voucher.batch_id)
         .where(Voucher.state == VoucherState.FREE, Voucher.expires_at <= now)
-        .order_by(Voucher.stock_account, Voucher.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Voucher)
+        .distinct()
+        .order_by(Voucher.stock_account)
     )
-    groups: dict[tuple[int, int], list[int]] = {}
-    for row in session.connection().execute(due):
-        groups.setdefault((row.stock_account, row.supply_account), []).append(row.id)
     ended = 0
-    for (stock_account, supply_account), ids in groups.items():
-        left = balances(session, [stock_account])[stock_account]
-        leaving, promised = ids[:left], ids[left:]
-        if leaving:
-            _end(session, leaving, VoucherState.EXPIRED)
-            stock = AccountRef(stock_account, AccountKind.GUARDED, Asset.STOCK)
-            supply = AccountRef(supply_account, AccountKind.OPEN, Asset.STOCK)
-            # A code expires once, so the first of them names the movement.
-            key = f"vouchers:{leaving[0]}:expired"
-            post(session, [_movement(key, stock, supply, len(leaving), leaving[0])], now=now)
-        _tell(session, stock_account, len(promised), now)
-        ended += len(leaving)
+    with hot_rows_last(session):
+        for stock_account, supply_account in session.connection().execute(concerned).all():
+            ended += _expire(session, stock_account, supply_account, now, limit)
     return ended
+
+
+def _expire(session: Session, stock_account: int, supply_account: int, now: datetime, limit: int) -> int:
+    due = (
+        select(Voucher.id)
+        .where(
+            Voucher.stock_account == stock_account,
+            Voucher.state == VoucherState.FREE,
+            Voucher.expires_at <= now,
+        )
+        .order_by(Voucher.expires_at, Voucher.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    ids = list(session.connection().execute(due).scalars())
+    left = balances(session, [stock_account])[stock_account]
+    leaving, promised = ids[:left], ids[left:]
+    if leaving:
+        _end(session, leaving, VoucherState.EXPIRED)
+        expired = Transfer(
+            # A code expires once, so the first of them names the movement.
+            key=f"vouchers:{leaving[0]}:expired",
+            debit=AccountRef(stock_account, AccountKind.GUARDED, Asset.STOCK),
+            credit=AccountRef(supply_account, AccountKind.OPEN, Asset.STOCK),
+            amount=len(leaving),
+            reason="vouchers.expired",
+            ref_id=leaving[0],
+        )
+        post(session, [expired], now=now)
+    _tell(session, stock_account, len(promised), now)
+    return len(leaving)
 
 
 def _end(session: Session, ids: Sequence[int], state: VoucherState) -> None:

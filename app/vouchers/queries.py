@@ -55,9 +55,7 @@ class BatchView(NamedTuple):
 def batches(session: Session, *, stock_accounts: Sequence[int]) -> list[tuple[int, BatchView]]:
     """Return the files of some prizes with the stock account of each, the oldest first."""
     free = (
-        select(
-            Voucher.batch_id, func.count().label("free"), func.min(Voucher.expires_at).label("expires_at")
-        )
+        select(Voucher.batch_id, func.count().label("free"), func.min(Voucher.expires_at).label("expires_at"))
         .where(Voucher.stock_account.in_(stock_accounts), Voucher.state == VoucherState.FREE)
         .group_by(Voucher.batch_id)
         .subquery()

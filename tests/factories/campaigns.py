@@ -37,6 +37,12 @@ def points(key: str, number: int, **more: Any) -> dict[str, Any]:
     return {"key": key, "name": name, "kind": "points", "points": number, **more}
 
 
+def voucher(key: str, face_fen: int, *, stock: int = 10, **more: Any) -> dict[str, Any]:
+    name = text(f"会员卡{key}", f"Membership {key}")
+    stated = {"kind": "voucher", "voucher": "membership", "face_fen": face_fen, "stock": stock}
+    return {"key": key, "name": name, **stated, **more}
+
+
 def nothing(key: str = "thanks") -> dict[str, Any]:
     return {"key": key, "name": text("谢谢参与", "Thank you"), "kind": "nothing"}
 

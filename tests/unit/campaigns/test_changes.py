@@ -13,6 +13,7 @@ from tests.factories.campaigns import (
     random_money,
     rules,
     text,
+    voucher,
 )
 
 PERIOD = document()["period"]
@@ -172,3 +173,16 @@ def test_an_empty_prize_may_go() -> None:
         Change("prizes.thanks", favours_shoppers=True),
         Change("pools.everybody.weights", favours_shoppers=True),
     ]
+
+
+def test_a_voucher_of_more_worth_is_welcome_and_another_kind_is_not_by_itself() -> None:
+    def between(**after: Any) -> list[Change]:
+        old, new = (
+            rules(prizes=[prize], pools=[pool("all", 0, {"video": 1})])
+            for prize in (voucher("video", 1500), voucher("video", 1500) | after)
+        )
+        return changes(old, new)
+
+    assert between(face_fen=1600) == [Change("prizes.video.amount", favours_shoppers=True)]
+    assert between(face_fen=1400) == [Change("prizes.video.amount", favours_shoppers=False)]
+    assert between(voucher="coupon") == [Change("prizes.video", favours_shoppers=False)]

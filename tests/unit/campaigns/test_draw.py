@@ -25,6 +25,7 @@ from tests.factories.campaigns import (
     rules,
     stream,
     text,
+    voucher,
 )
 
 
@@ -464,3 +465,15 @@ def test_a_document_needs_no_optional_part_to_be_drawn_by() -> None:
     }
     assert rules(**least) is not None
     assert draw(rules()).result in (Result.AWARDED, Result.NOTHING)
+
+
+def test_a_voucher_comes_out_of_its_stock_and_nothing_multiplies_it() -> None:
+    doubled = [multiplier("double", 20_000, "both")]
+    of = sure([voucher("video", 1500), nothing()], multipliers=doubled, multiplier_cap_bps=20_000)
+    outcome = draw(of, budget_left_fen=0)
+    assert (outcome.prize, outcome.kind, outcome.result) == ("video", PrizeKind.VOUCHER, Result.AWARDED)
+    assert (outcome.amount_fen, outcome.points, outcome.multipliers) == (0, 0, ())
+    assert of.highest_worth_fen() == 1500
+    assert of.highest_money_fen() == 0
+    gone = draw(of, sold_out=("video",))
+    assert (gone.prize, gone.skipped) == ("thanks", (Skipped("video", Shortage.STOCK),))

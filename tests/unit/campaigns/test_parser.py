@@ -7,7 +7,17 @@ import pytest
 from app.campaigns.disclosure import missing_fields, refusals
 from app.campaigns.errors import RulesInvalid
 from app.campaigns.parser import parse_rules
-from tests.factories.campaigns import document, money, multiplier, nothing, points, pool, random_money, rules
+from tests.factories.campaigns import (
+    document,
+    money,
+    multiplier,
+    nothing,
+    points,
+    pool,
+    random_money,
+    rules,
+    voucher,
+)
 
 SHANGHAI = {"where": {"areas": ["310000"]}}
 
@@ -169,3 +179,34 @@ def test_the_example_in_the_documentation_can_be_published() -> None:
     assert refusals(read, payer_limit_fen=200_000) == []
     assert missing_fields(read) == []
     assert [item.key for item in read.pools] == ["shanghai", "premium", "first_three", "everybody"]
+
+
+def test_a_voucher_has_a_kind_a_worth_and_a_stock_and_keeps_its_normal_form() -> None:
+    """PAY-03: credit of variable amount is several prizes, each with its own published odds."""
+    written = [
+        voucher(f"credit{yuan}", yuan * 100, stock=5) | {"voucher": "phone_credit"} for yuan in (1, 10, 500)
+    ]
+    weights = {"credit1": 900, "credit10": 99, "credit500": 1}
+    read = rules(prizes=written, pools=[pool("everybody", 0, weights)])
+    assert [(prize.voucher, prize.face_fen, prize.stock) for prize in read.prizes] == [
+        ("phone_credit", 100, 5),
+        ("phone_credit", 1000, 5),
+        ("phone_credit", 50_000, 5),
+    ]
+    assert parse_rules(read.to_json()) == read
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"stock": None}, ("prizes[0].stock", "missing")),
+        ({"face_fen": 0}, ("prizes[0].face_fen", "out_of_range")),
+        ({"voucher": "lottery"}, ("prizes[0].voucher", "unknown_choice")),
+        ({"amount_fen": 5}, ("prizes[0].amount_fen", "unknown_field")),
+    ],
+)
+def test_a_voucher_that_could_not_be_handed_out_is_refused(
+    changes: dict[str, Any], fault: tuple[str, str]
+) -> None:
+    bent = document(prizes=[voucher("video", 1500) | changes], pools=[pool("everybody", 0, {"video": 1})])
+    assert faults_of(bent) == {fault}

@@ -15,6 +15,7 @@ from tests.factories.campaigns import (
     pool,
     random_money,
     rules,
+    voucher,
 )
 
 COMMITMENT = "c" * 64
@@ -173,3 +174,9 @@ def test_campaigns_held_beside_it_are_named() -> None:
     assert "- 七月(2026-06-01" in made.text.zh
     assert "- July (2026-06-01" in made.text.en
     assert made.sha256 != publish(rules()).sha256
+
+
+def test_a_voucher_is_published_with_its_worth_and_number() -> None:
+    made = publish(rules(prizes=[voucher("video", 1500)], pools=[pool("everybody", 0, {"video": 1})]))
+    assert "会员卡video:会员兑换码(价值15.00元),共10份;中奖概率1/1" in made.text.zh
+    assert "Membership video: a membership by a code (worth 15.00 yuan), 10 in all; odds 1/1" in made.text.en

@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_index, create_table, set_check
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
@@ -37,8 +37,8 @@ def upgrade() -> None:
         sa.Column("brand_id", types.bigint(), autoincrement=False, nullable=False),
         sa.Column("batch_id", types.bigint(), autoincrement=False, nullable=False),
         sa.Column("stock_account", types.bigint(), autoincrement=False, nullable=False),
-        sa.Column("code", types.sealed(), nullable=False),
-        sa.Column("pin", types.sealed(), nullable=True),
+        sa.Column("code", sa.LargeBinary(), nullable=False),
+        sa.Column("pin", sa.LargeBinary(), nullable=True),
         sa.Column("code_hash", types.blind(), nullable=False),
         sa.Column("expires_at", types.moment(), nullable=False),
         sa.Column("state", sa.String(24), nullable=False),

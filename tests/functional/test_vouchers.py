@@ -1,0 +1,90 @@
+"""A voucher over HTTP: the code is shown to its winner, and kept out of everything that is stored."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.http.models import IdempotencyKey
+from app.ledger.models import AccountKind, Asset
+from app.ledger.operations import Transfer, ensure_account, post
+from app.rewards import operations as rewards
+from app.rewards.models import AwardKind
+from app.rewards.operations import NewAward
+from app.vouchers import operations as vouchers
+from app.vouchers.models import NEVER
+from app.vouchers.stock_file import NewVoucher
+from tests.support.shop import OLGA, Shop, Shopper
+
+
+def _award(shop: Shop, shopper: Shopper, *, codes: int = 1) -> dict[str, str]:
+    """Something to collect, out of a stock of codes."""
+    person = shop.container.public_ids.decode("pe", shopper.login()["person"]["id"])
+    now, brand = shop.container.clock.now(), shop.ids["brand"]
+
+    def grant(session: Session) -> int:
+        kinds = {"stock": AccountKind.GUARDED, "supply": AccountKind.OPEN, "awarded": AccountKind.OPEN}
+        accounts = {
+            purpose: ensure_account(
+                session, kind=kind, asset=Asset.STOCK, purpose=purpose, owner_id=1, brand_id=brand, now=now
+            )
+            for purpose, kind in kinds.items()
+        }
+        vouchers.take_in(
+            session,
+            brand_id=brand,
+            supply_account=accounts["supply"].id,
+            stock_account=accounts["stock"].id,
+            reference="PO-1",
+            codes=[NewVoucher("SECRET-CODE-1", "7777", NEVER)][:codes],
+            now=now,
+            actor=OLGA,
+        )
+        post(session, [Transfer("in", accounts["supply"], accounts["stock"], 1, "in", 1)], now=now)
+        award = NewAward(
+            brand_id=brand,
+            campaign_id=shop.ids["campaign"],
+            draw_id=1,
+            person_id=person,
+            kind=AwardKind.VOUCHER,
+            name_zh="会员月卡",
+            name_en="A month",
+            deadline_at=now + timedelta(days=30),
+            stock=accounts["stock"],
+            awarded=accounts["awarded"],
+        )
+        return rewards.grant(session, award=award, now=now).id
+
+    return {"id": shop.container.public_ids.encode("aw", shop.container.db.transact(grant))}
+
+
+def test_a_voucher_is_collected_and_shown_to_its_winner_only(shop: Shop) -> None:
+    shopper = shop.shopper().member()
+    award = _award(shop, shopper)
+    assert shopper.ok("GET", f"/awards/{award['id']}")["voucher"] is None
+
+    first = shopper.collect(award, key="tap-number-1")
+    assert first.status_code == 200, first.text
+    answer = first.json()
+    assert answer["voucher"] == {"code": "SECRET-CODE-1", "pin": "7777", "expires_at": None}
+    assert (answer["transfer"], answer["award"]["state"]) == (None, "fulfilled")
+    again = shopper.collect(award, key="tap-number-1")
+    assert again.json() == answer
+    assert shopper.collect(award).json() == answer
+    assert shopper.ok("GET", f"/awards/{award['id']}")["voucher"] == answer["voucher"]
+    assert "SECRET" not in shopper.get("/awards").text
+
+    other = shop.shopper().member()
+    assert other.get(f"/awards/{award['id']}").status_code == 404
+    assert other.collect(award).status_code == 404
+    with shop.container.db.read() as session:
+        stored = session.scalars(select(IdempotencyKey.answer)).all()
+    assert "SECRET" not in str(stored)
+
+
+def test_a_stock_without_a_good_code_keeps_the_award(shop: Shop) -> None:
+    shopper = shop.shopper().member()
+    award = _award(shop, shopper, codes=0)
+    answer = shopper.collect(award)
+    assert (answer.status_code, answer.json()["code"]) == (409, "vouchers_out")
+    assert shopper.award(award)["state"] == "collectible"
