@@ -44,7 +44,7 @@ race: ## Race the guards of the database: 64 connections, 50 seeds (make test ru
 
 simulate: ## Let a ring of 500 loose on a leaked pack of 20,000 codes, and say what it took
 	@bin/venv dev
-	@SAOMA_SIMULATE=1 $(PYTHON) -m pytest -m simulate -s
+	@$(PYTHON) -m pytest -m simulate -s
 
 crash: ## Kill 1,080 processes on the way of 5,000 payouts, then audit (make test: 40)
 	@bin/venv dev

@@ -1,6 +1,5 @@
-"""A ring with a leaked pack: what it takes, and whom else it costs something (issue of the fraud rings)."""
+"""A ring with a leaked pack: what it takes, and whom else it costs something."""
 
-import os
 import sys
 
 import pytest
@@ -31,14 +30,12 @@ def test_a_ring_takes_little_and_honest_shoppers_notice_nothing(sqlite_db: Datab
 
 
 @pytest.mark.simulate
-@pytest.mark.skipif("SAOMA_SIMULATE" not in os.environ, reason="`make simulate` runs it")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_ring_of_500_with_a_pack_of_20_000(sqlite_db: Database, seed: int) -> None:
     _run(sqlite_db, FULL, seed=seed)
 
 
 @pytest.mark.simulate
-@pytest.mark.skipif("SAOMA_SIMULATE" not in os.environ, reason="`make simulate` runs it")
 def test_without_regions_of_addresses_a_ring_takes_more(sqlite_db: Database) -> None:
     """An installation without SAOMA_ADDRESS_REGIONS cannot see that a visit comes from far away."""
     _run(sqlite_db, FULL, seed=1, regions=False, at_most=0.06)
