@@ -31,6 +31,7 @@ class Settings:
     sandbox_port: int
     database_url: str
     master_keys: dict[int, bytes] = field(repr=False)
+    sealing_version: int | None
     code_key: bytes = field(repr=False)
     link_prefix: str
     public_url: str
@@ -114,6 +115,10 @@ def _keys(text: str) -> dict[int, bytes]:
         version, _, body = part.strip().partition(":")
         keys[_whole(1, 65535)(version)] = _key(body)
     return keys
+
+
+def _optional_version(text: str) -> int | None:
+    return _whole(1, 65535)(text) if text else None
 
 
 def _origin(*schemes: str) -> Callable[[str], str]:
@@ -215,6 +220,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         sandbox_port=sandbox_port,
         database_url=take("SAOMA_DATABASE_URL", _database, f"sqlite:///{data}/saoma.db", ""),
         master_keys=take("SAOMA_MASTER_KEYS", _keys, None, {}),
+        sealing_version=take("SAOMA_SEALING_VERSION", _optional_version, "", None),
         code_key=take("SAOMA_CODE_KEY", _key, None, b""),
         link_prefix=take("SAOMA_LINK_PREFIX", _prefix, None, ""),
         public_url=take("SAOMA_PUBLIC_URL", _origin("https"), None, ""),
@@ -236,6 +242,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         alert_minutes=take("SAOMA_ALERT_MINUTES", _whole(1, 1440), "15", 15),
         diversion=take("SAOMA_DIVERSION", _diversion, "3,3,30", (3, 3, 30)),
     )
+    if settings.master_keys and settings.sealing_version not in {None, *settings.master_keys}:
+        reader.faults.append("SAOMA_SEALING_VERSION: must be one of the versions in SAOMA_MASTER_KEYS")
     if reader.faults:
         raise BadSettings(reader.faults)
     return settings

@@ -20,6 +20,7 @@ from app.codes.links import CodeLink
 from app.config import Settings
 from app.db import secrets
 from app.db.engine import Database
+from app.db.keys import require_keys
 from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
@@ -93,11 +94,15 @@ def build_container(
     transfers: TransferGateway | None = None,
     statements: StatementGateway | None = None,
 ) -> Container:
-    """Build the container of this process on a migrated database; it takes a node number for its ids."""
+    """Build the container of this process on a migrated database; it takes a node number for its ids.
+
+    Raises BadSettings when the master keys are not those that the database was written with.
+    """
     clock = clock or SystemClock()
-    keyring = KeyRing(settings.master_keys)
+    keyring = KeyRing(settings.master_keys, sealing=settings.sealing_version)
     secrets.bind(keyring)
     db = Database(settings.database_url, fast=settings.fast_driver)
+    require_keys(db, keyring, now=clock.now())
     node = claim_node(db)
     api, tokens = WeChatApi(settings.wechat_api_url), TokenProvider(db)
     transfers = transfers or WeChatPayTransfers(settings.pay_api_url)

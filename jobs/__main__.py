@@ -15,14 +15,14 @@ def main() -> int:
     """Run the jobs until SIGTERM or Ctrl-C; return the exit code."""
     try:
         settings = load_settings(os.environ)
+        logs.configure(settings.log_level)
+        container = build_container(settings)
     except BadSettings as bad:
         sys.stderr.write("\n  ".join(["saoma: the settings are not right:", *bad.faults]) + "\n")
         return 2
-    logs.configure(settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    container = build_container(settings)
     scheduler = Scheduler(container)
     scheduler.start()
     stop.wait()

@@ -172,6 +172,8 @@ class Act(StrEnum):
     CONFLICT_DECIDED = "conflict.decided"
     TIER_SET = "tier.set"
     IDENTITIES_RECONCILED = "identities.reconciled"
+    KEYS_RESEALED = "keys.resealed"
+    KEY_RETIRED = "keys.retired"
 
 
 NEEDS: Mapping[Act, Permission | None] = {
@@ -247,6 +249,8 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.CONFLICT_DECIDED: Permission.MEMBER_CHANGE,
     Act.TIER_SET: Permission.MEMBER_CHANGE,
     Act.IDENTITIES_RECONCILED: Permission.MEMBER_CHANGE,
+    Act.KEYS_RESEALED: Permission.PLATFORM_CHANGE,
+    Act.KEY_RETIRED: Permission.PLATFORM_CHANGE,
 }
 
 

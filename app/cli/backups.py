@@ -11,7 +11,6 @@ from app.backups import operations
 from app.backups.archive import Progress
 from app.cli.context import Cli, pass_cli
 from app.db.engine import Database
-from app.db.secrets import KeyRing
 
 _MEGABYTE = 1_000_000
 _TOLD_EVERY_BYTES = 64 * _MEGABYTE
@@ -39,9 +38,7 @@ def backup(cli: Cli, /, *, file: Path | None) -> None:
     now = datetime.now(UTC)
     into = file or cli.settings.data / "backups" / f"saoma-{now:%Y%m%dT%H%M%SZ}.backup"
     with _database(cli) as db:
-        made = operations.make(
-            db, ring=KeyRing(cli.settings.master_keys), into=into, now=now, progress=_progress()
-        )
+        made = operations.make(db, ring=cli.keyring, into=into, now=now, progress=_progress())
     rows = sum(made.figures.rows.values())
     click.echo(f"{into}: schema {made.schema}, {rows:,} rows, {made.size_bytes:,} bytes before compression")
     click.echo(f"ledger: {made.figures.transfers:,} transfers, sha256 {made.figures.ledger_sha256}")
@@ -63,9 +60,7 @@ def restore(cli: Cli, /, *, file: Path, replace: bool) -> None:
       SAOMA_DATABASE_URL=sqlite:////srv/saoma/new.db saoma restore saoma-monday.backup
     """
     with _database(cli) as db:
-        restored = operations.restore(
-            db, ring=KeyRing(cli.settings.master_keys), path=file, replace=replace, progress=_progress()
-        )
+        restored = operations.restore(db, ring=cli.keyring, path=file, replace=replace, progress=_progress())
     made = restored.manifest
     click.echo(f"restored as of {made.made_at}: {sum(made.figures.rows.values()):,} rows, as backed up")
     click.echo(f"ledger: {made.figures.transfers:,} transfers, as backed up; the audit finds no fault")

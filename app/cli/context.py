@@ -17,6 +17,8 @@ from app.access.roles import Act
 from app.access.sessions import Caller, perform, recognise
 from app.config import BadSettings, Settings, load_settings
 from app.db import migrate
+from app.db.engine import Database
+from app.db.secrets import KeyRing
 from app.factory import Container, build_container
 from app.kernel.actor import Actor
 from app.kernel.errors import DomainError
@@ -34,15 +36,25 @@ class Cli:
         try:
             return load_settings(os.environ)
         except BadSettings as bad:
-            raise click.ClickException("the settings are not right: " + "; ".join(bad.faults)) from None
+            raise _not_right(bad) from None
+
+    @property
+    def keyring(self) -> KeyRing:
+        """The master keys as the settings have them, whatever the database says."""
+        return KeyRing(self.settings.master_keys, sealing=self.settings.sealing_version)
 
     @cached_property
     def container(self) -> Container:
-        """The container, on a database that stands at the present schema."""
-        container = build_container(self.settings)
-        if migrate.current(container.db) != migrate.head():
+        """The container, on a database that stands at the present schema and fits the keys."""
+        database = Database(self.settings.database_url)
+        standing = migrate.current(database)
+        database.dispose()
+        if standing != migrate.head():
             raise click.ClickException("the database is not at the present schema; run `saoma db upgrade`")
-        return container
+        try:
+            return build_container(self.settings)
+        except BadSettings as bad:
+            raise _not_right(bad) from None
 
     @property
     def session_file(self) -> Path:
@@ -111,6 +123,10 @@ class Cli:
     def id(self, kind: str, text: str) -> int:
         """Return the id behind a public one."""
         return self.container.public_ids.decode(kind, text)
+
+
+def _not_right(bad: BadSettings) -> click.ClickException:
+    return click.ClickException("the settings are not right: " + "; ".join(bad.faults))
 
 
 pass_cli = click.make_pass_decorator(Cli, ensure=True)

@@ -15,6 +15,7 @@ from app.cli.context import Cli, pass_cli
 from app.config import BadSettings, load_settings
 from app.db import migrate
 from app.db.engine import Database, db_now
+from app.db.keys import key_faults
 from app.identity.interfaces import AppCredentials, MiniProgramGateway
 from app.kernel.errors import DomainError
 from app.members.queries import current_policy
@@ -87,6 +88,13 @@ def _examine(cli: Cli) -> Iterator[Finding]:
         yield Finding("schema", f"at {standing or 'nothing'}, newest is {newest}", "run `saoma db upgrade`")
         return
     yield Finding("schema", f"at {standing}")
+    with database.read() as session:
+        wrong = key_faults(session, cli.keyring)
+    for fault in wrong:
+        yield Finding("master keys", fault, "docs/operations.md explains how keys are exchanged")
+    if wrong:
+        return
+    yield Finding("master keys", f"those of this database; version {cli.keyring.sealing} seals")
     yield from _accounts(cli)
     yield from _work(cli)
 

@@ -1,8 +1,9 @@
 """One key ring for everything that is sealed, signed or looked up blind.
 
-The installation holds master keys under version numbers; the highest seals, all of them open, so a key is
-rotated without stopping. Every purpose gets a key of its own by HKDF. Blind indexes and public ids must
-give the same answer for ever, so they hang from the lowest version, which must never be removed.
+The installation holds master keys under version numbers; one of them seals, all of them open, so a key is
+rotated without stopping: first every process learns the new key, then it takes over sealing. Every purpose
+gets a key of its own by HKDF. Blind indexes and public ids must give the same answer for ever, so they hang
+from the lowest version, which must never be removed (ADR 14).
 """
 
 import hashlib
@@ -24,15 +25,17 @@ class SealBroken(Exception):
 
 
 class KeyRing:
-    """Versioned master keys (version -> 32 bytes)."""
+    """Versioned master keys (version -> 32 bytes); `sealing` seals and signs, the highest unless given."""
 
-    def __init__(self, masters: dict[int, bytes]) -> None:
+    def __init__(self, masters: dict[int, bytes], *, sealing: int | None = None) -> None:
         if not masters or any(len(key) != _KEY_BYTES for key in masters.values()):
             raise ValueError("a key ring has at least one key, each of 32 bytes")
         if any(not 0 < version < 1 << 16 for version in masters):
             raise ValueError("key versions go from 1 to 65535")
+        if sealing is not None and sealing not in masters:
+            raise ValueError("the key that seals is one of the ring")
         self._masters = dict(masters)
-        self._newest = max(masters)
+        self.sealing = max(masters) if sealing is None else sealing
         self._oldest = min(masters)
         self._derive = lru_cache(maxsize=256)(self._derive_uncached)
         self._cipher = lru_cache(maxsize=64)(self._cipher_uncached)
@@ -45,8 +48,8 @@ class KeyRing:
     def seal(self, context: str, plaintext: bytes) -> bytes:
         """Encrypt `plaintext` for `context` (table.column): version, nonce, ciphertext and tag."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        body = self._cipher(self._newest).encrypt(nonce, plaintext, context.encode())
-        return self._newest.to_bytes(2) + nonce + body
+        body = self._cipher(self.sealing).encrypt(nonce, plaintext, context.encode())
+        return self.sealing.to_bytes(2) + nonce + body
 
     def open(self, context: str, sealed: bytes) -> bytes:
         """Decrypt what `seal` made for the same `context`; raise SealBroken for anything else."""
@@ -69,7 +72,12 @@ class KeyRing:
 
     def signing_keys(self, purpose: str) -> list[bytes]:
         """Return the keys of a `purpose` that may rotate: the first signs, all verify."""
-        return [self._derive(version, purpose) for version in sorted(self._masters, reverse=True)]
+        others = sorted(self._masters.keys() - {self.sealing}, reverse=True)
+        return [self._derive(version, purpose) for version in (self.sealing, *others)]
+
+    def proof(self, version: int) -> bytes:
+        """Return 32 bytes that only the key of `version` makes, and that tell nothing about it."""
+        return self._derive(version, "key-proof")
 
     def _derive_uncached(self, version: int, purpose: str) -> bytes:
         kdf = HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=b"saoma/1", info=purpose.encode())

@@ -38,6 +38,7 @@ SETTINGS = Settings(
     sandbox_port=8001,
     database_url="sqlite://",
     master_keys={1: bytes(32)},
+    sealing_version=None,
     code_key=bytes(32),
     link_prefix="https://codes.example.com/q/",
     public_url="https://m.example.com",

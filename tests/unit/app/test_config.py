@@ -56,6 +56,7 @@ def test_every_fault_is_named_at_once() -> None:
         ("SAOMA_ADDRESS_REGIONS", "/nowhere/at/all.csv"),
         ("SAOMA_VERIFICATION_FILE", "../x.txt=abc"),
         ("SAOMA_MASTER_KEYS", f"0:{KEY}"),
+        ("SAOMA_SEALING_VERSION", "2"),
     ],
 )
 def test_a_bad_value_is_one_fault(name: str, value: str) -> None:

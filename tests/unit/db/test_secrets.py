@@ -54,6 +54,16 @@ def test_rotation_keeps_old_seals_blind_indexes_and_public_keys() -> None:
         before.open("a.b", after.seal("a.b", b"x"))
 
 
+def test_a_key_is_learned_by_every_process_before_it_seals() -> None:
+    learned, after = KeyRing({1: OLD, 2: NEW}, sealing=1), KeyRing({1: OLD, 2: NEW})
+    assert learned.seal("a.b", b"x")[:2] == (1).to_bytes(2)
+    assert learned.open("a.b", after.seal("a.b", b"x")) == b"x"
+    assert learned.signing_keys("session") == after.signing_keys("session")[::-1]
+    assert learned.proof(1) == KeyRing({1: OLD}).proof(1) != learned.proof(2)
+    with pytest.raises(ValueError, match="one of the ring"):
+        KeyRing({1: OLD}, sealing=2)
+
+
 def test_bad_keys_are_refused() -> None:
     for masters in ({}, {1: b"short"}, {0: OLD}, {1 << 16: OLD}):
         with pytest.raises(ValueError, match="key"):
