@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_table
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:
