@@ -53,6 +53,11 @@ SETTINGS = Settings(
     address_regions=None,
     session_hours=24,
     verification_file=None,
+    risk_rank=False,
+    smtp_url=None,
+    alert_from="saoma@localhost",
+    alert_to=(),
+    alert_minutes=15,
 )
 
 
