@@ -78,10 +78,10 @@ def run(bench: Bench) -> list[Row]:
 
 
 def _detect(db: Database) -> tuple[float, set[tuple[int, int, str]]]:
-    now, done = datetime.now(UTC), 1
+    now = datetime.now(UTC)
     started = perf_counter()
-    while done:
-        done = db.transact(lambda session: detect(session, upto_id=1 << 62, rules=_RULES, now=now))
+    while db.transact(lambda session: detect(session, upto_id=1 << 62, rules=_RULES, now=now)) is not None:
+        pass
     seconds = perf_counter() - started
     with db.engine.connect() as connection:
         rows = connection.execute(text("SELECT batch_id, first_index, found_region FROM diversions"))

@@ -160,9 +160,12 @@ def find_diversion(container: Container) -> int:
     """Look through new scans for goods that are far from where they were shipped."""
     now, db, rules = container.clock.now(), container.db, DiversionRules(*container.settings.diversion)
     upto = id_before(detection.SETTLED_SECONDS)
-    return _portions(
-        lambda: db.transact(lambda session: detection.detect(session, upto_id=upto, rules=rules, now=now))
-    )
+    total = 0
+    while (
+        found := db.transact(lambda session: detection.detect(session, upto_id=upto, rules=rules, now=now))
+    ) is not None:
+        total += found
+    return total
 
 
 JOBS = (

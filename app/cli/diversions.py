@@ -39,11 +39,15 @@ def find(cli: Cli, /) -> None:
     """Look through the new scans now; the scheduler does it every minute."""
     rules, upto = DiversionRules(*cli.settings.diversion), id_before(detection.SETTLED_SECONDS)
     total = 0
-    while done := cli.container.db.transact(
-        lambda session: detection.detect(session, upto_id=upto, rules=rules, now=cli.container.clock.now())
-    ):
-        total += done
-    click.echo(f"{total:,} scans read")
+    while (
+        found := cli.container.db.transact(
+            lambda session: detection.detect(
+                session, upto_id=upto, rules=rules, now=cli.container.clock.now()
+            )
+        )
+    ) is not None:
+        total += found
+    click.echo(f"{total:,} scans were elsewhere")
 
 
 @diversions.command("list")
@@ -69,7 +73,7 @@ def show_diversion(cli: Cli, /, *, diversion: int, as_json: bool) -> None:
             if value is not None:
                 click.echo(f"{name:<12} {value}")
         click.echo()
-    show(list(_told(_evidence(cli, diversion))), as_json=as_json)
+    show(list(_told(_evidence(cli, case))), as_json=as_json)
 
 
 @diversions.command()
@@ -84,7 +88,7 @@ def export(cli: Cli, /, *, diversion: int, into: Path) -> None:
     writer = csv.DictWriter(text, names)
     writer.writeheader()
     count = 0
-    for told in _told(_evidence(cli, diversion)):
+    for told in _told(_evidence(cli, case)):
         about = {"batch": case.batch_id, "shipped_region": case.shipped_region, "dealer": case.dealer}
         writer.writerow({**about, **told})
         count += 1
@@ -139,15 +143,15 @@ def _row(case: DiversionView) -> dict[str, Any]:
     }
 
 
-def _evidence(cli: Cli, diversion: int) -> Iterator[EvidenceView]:
-    after = 0
+def _evidence(cli: Cli, case: DiversionView) -> Iterator[EvidenceView]:
+    after: EvidenceView | None = None
     while page := cli.read(
         lambda session, after=after: queries.evidence(  # type: ignore[misc]
-            session, diversion_id=diversion, after=after, limit=_PAGE
+            session, case=case, after=after, limit=_PAGE
         )
     ):
         yield from page
-        after = page[-1].scan_id
+        after = page[-1]
 
 
 def _told(sightings: Iterator[EvidenceView]) -> Iterator[dict[str, Any]]:

@@ -79,6 +79,11 @@ def id_before(seconds: float) -> int:
     return milliseconds << (_NODE_BITS + _SEQUENCE_BITS)
 
 
+def id_distance(seconds: int) -> int:
+    """Return how far apart ids are that were made `seconds` apart."""
+    return seconds * 1000 << (_NODE_BITS + _SEQUENCE_BITS)
+
+
 def _after_fork() -> None:
     use_node(secrets.randbelow(NODE_COUNT))
 

@@ -4,7 +4,7 @@ The job reads every scan once, in the order of ids, up to a watermark. A scan ca
 shipped as far as that was known then, so the database picks the foreign ones without looking anything up,
 and what a run costs grows with the scans that are new, whatever the number of shipments. Scans whose
 transaction may still be open are left for the next run: ids grow with time, and the job stays a minute
-behind.
+behind. For the same reason a portion is a stretch of time: counting scans off would read them once more.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from app.codes.queries import code_facts
 from app.db.once import insert_once
 from app.identity.models import Person
 from app.kernel.actor import Actor
-from app.kernel.ids import new_id
+from app.kernel.ids import id_distance, new_id
 from app.organisation.errors import UnknownDealer
 from app.organisation.queries import dealer_by_code
 from app.organisation.regions import COUNTRY
@@ -37,8 +37,8 @@ from app.trace.diversion import (
 from app.trace.errors import InvalidDecision, UnknownDiversion
 from app.trace.models import Diversion, DiversionEvidence, TraceWatermark
 
-PORTION = 1_000_000
-"""Scans a transaction."""
+PORTION = id_distance(15 * 60)
+"""Which ids one transaction reads: those of a quarter of an hour, from the first new scan on."""
 
 SETTLED_SECONDS = 60.0
 """How old a scan's id must be: no transaction that wrote one lasts as long."""
@@ -65,28 +65,25 @@ class _Group(NamedTuple):
     found_region: str
 
 
-def detect(session: Session, *, upto_id: int, rules: DiversionRules, now: datetime) -> int:
-    """Read the next portion of scans with ids up to `upto_id`; return how many, 0 when none is left.
+def detect(session: Session, *, upto_id: int, rules: DiversionRules, now: datetime) -> int | None:
+    """Read the next portion of scans with ids up to `upto_id`; return how many were elsewhere, None at the end.
 
     Opens cases and adds evidence to open ones. The watermark's row is locked, so two jobs take turns.
     """
     after = _lock_watermark(session, now)
-    new = select(Scan.id).where(Scan.id > after, Scan.id <= upto_id)
-    last: int | None = session.execute(new.order_by(Scan.id).offset(PORTION - 1).limit(1)).scalar()
-    count = PORTION
-    if last is None:
-        rest = select(func.max(Scan.id), func.count()).where(Scan.id > after, Scan.id <= upto_id)
-        last, count = session.execute(rest).one()
-        if not count:
-            return 0
-    session.execute(_collect(after, last))
+    first = session.execute(select(func.min(Scan.id)).where(Scan.id > after, Scan.id <= upto_id)).scalar()
+    if first is None:
+        return None
+    last = min(first + PORTION, upto_id)
+    last = session.execute(select(func.max(Scan.id)).where(Scan.id >= first, Scan.id <= last)).scalar_one()
+    kept = session.execute(_collect(after, last)).rowcount
     for group in _candidates(session, after, last, rules):
         _judge(session, group, rules, now)
     _add_to_open(session, after, last)
     session.execute(
         update(TraceWatermark).where(TraceWatermark.name == _WATERMARK).values(scan_id=last, at=now)
     )
-    return count
+    return int(kept)
 
 
 def _lock_watermark(session: Session, now: datetime) -> int:
@@ -168,12 +165,13 @@ def _candidates(session: Session, after: int, last: int, rules: DiversionRules) 
     return [_Group(*row) for row in session.execute(groups)]
 
 
-def _of(group: _Group) -> Any:
+def _of(group: _Group, diversion_id: int | None = None) -> Any:
+    """Return the condition for the evidence of a group that belongs to a case, or to none yet."""
     return and_(
         DiversionEvidence.batch_id == group.batch_id,
         DiversionEvidence.first_index == group.first_index,
         DiversionEvidence.found_region == group.found_region,
-        DiversionEvidence.diversion_id.is_(None),
+        DiversionEvidence.diversion_id == diversion_id,
     )
 
 
@@ -239,7 +237,7 @@ def _open(session: Session, group: _Group, dealer: str | None, rules: DiversionR
     }
     session.execute(insert(Diversion).values(**row))
     session.execute(update(DiversionEvidence).where(_of(group)).values(diversion_id=diversion_id))
-    _count(session, diversion_id)
+    _count(session, diversion_id, group)
     raise_alert(
         session,
         kind=ALERT,
@@ -269,12 +267,12 @@ def _add_to_open(session: Session, after: int, last: int) -> None:
         .where(Diversion.state == DiversionState.OPEN)
     )
     for diversion_id, batch_id, first_index, found_region in session.execute(fresh).all():
-        mine = _of(_Group(batch_id, first_index, found_region))
-        session.execute(update(DiversionEvidence).where(mine).values(diversion_id=diversion_id))
-        _count(session, diversion_id)
+        group = _Group(batch_id, first_index, found_region)
+        session.execute(update(DiversionEvidence).where(_of(group)).values(diversion_id=diversion_id))
+        _count(session, diversion_id, group)
 
 
-def _count(session: Session, diversion_id: int) -> None:
+def _count(session: Session, diversion_id: int, group: _Group) -> None:
     """Write into a case what its evidence comes to."""
     evidence = DiversionEvidence
     person = func.coalesce(Person.one_id, evidence.person_id)
@@ -287,7 +285,7 @@ def _count(session: Session, diversion_id: int) -> None:
             func.max(evidence.at).label("last_at"),
         )
         .outerjoin(Person, Person.id == evidence.person_id)
-        .where(evidence.diversion_id == diversion_id)
+        .where(_of(group, diversion_id))
     )
     counts = session.execute(found).one()
     session.execute(update(Diversion).where(Diversion.id == diversion_id).values(**counts._asdict()))

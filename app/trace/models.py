@@ -161,13 +161,13 @@ class TraceWatermark(Base):
 
 
 class DiversionEvidence(Base):
-    """A scan in a region that the code was not shipped to; rows are only added, then given to a case."""
+    """A scan in a region that the code was not shipped to; rows are only added, then given to a case.
+
+    A case is about one group of goods and one region, so the index of the groups finds its evidence too.
+    """
 
     __tablename__ = "diversion_evidence"
-    __table_args__ = (
-        Index(None, "batch_id", "first_index", "found_region", "at"),
-        Index(None, "diversion_id", "scan_id"),
-    )
+    __table_args__ = (Index(None, "batch_id", "first_index", "found_region", "at"),)
     scan_id: Mapped[int] = ref(primary_key=True)
     batch_id: Mapped[int] = ref()
     first_index: Mapped[int] = small_int(doc="of the range that was shipped together")

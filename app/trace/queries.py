@@ -355,12 +355,23 @@ def diversion(session: Session, *, diversion_id: int) -> DiversionView:
     return DiversionView(*row)
 
 
-def evidence(session: Session, *, diversion_id: int, after: int = 0, limit: int = 1000) -> list[EvidenceView]:
-    """Return the scans that speak for a case, the earliest first, after scan `after`, at most `limit`."""
+def evidence(
+    session: Session, *, case: DiversionView, after: EvidenceView | None = None, limit: int = 1000
+) -> list[EvidenceView]:
+    """Return the scans that speak for a case, the earliest first, those after `after`, at most `limit`."""
+    found = DiversionEvidence
     wanted = (
-        select(*(getattr(DiversionEvidence, name) for name in EvidenceView._fields))
-        .where(DiversionEvidence.diversion_id == diversion_id, DiversionEvidence.scan_id > after)
-        .order_by(DiversionEvidence.scan_id)
+        select(*(getattr(found, name) for name in EvidenceView._fields))
+        .where(
+            found.batch_id == case.batch_id,
+            found.first_index == case.first_index,
+            found.found_region == case.found_region,
+            found.diversion_id == case.id,
+        )
+        .order_by(found.at, found.scan_id)
         .limit(limit)
     )
+    if after is not None:
+        later = or_(found.at > after.at, found.scan_id > after.scan_id)
+        wanted = wanted.where(found.at >= after.at, later)
     return [EvidenceView(*row) for row in session.execute(wanted)]

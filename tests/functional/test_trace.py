@@ -94,7 +94,7 @@ def test_dealers_and_stores_are_listed(run: Saoma) -> None:
 
 
 def test_cases_of_diversion_are_looked_for_and_listed(run: Saoma) -> None:
-    assert "0 scans read" in run("trace", "diversions", "find").output
+    assert "0 scans were elsewhere" in run("trace", "diversions", "find").output
     assert json.loads(run("trace", "diversions", "list", "--state", "open", "--json").output) == []
     run("trace", "diversions", "show", "1", code=2)
     run("trace", "diversions", "confirm", "1", "--reason", "nobody knows it", code=2)

@@ -111,7 +111,7 @@ def _detect_all(db: Database, seed: int) -> tuple[RaceResult, int, int]:
     """Let jobs look at the same scans at once; return the evidence and the cases."""
     db.transact(_scan_elsewhere)
 
-    def detect() -> int:
+    def detect() -> int | None:
         return db.transact(
             lambda session: detection.detect(session, upto_id=1 << 60, rules=DiversionRules(), now=NOW)
         )
@@ -129,7 +129,7 @@ def test_every_scan_is_looked_at_once(wide_db: Database, race_seed: int) -> None
     result, evidence, cases = _detect_all(wide_db, race_seed)
     assert result.errors == []
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
-    assert sorted(result.values) == [0] * (DETECTORS - 1) + [SIGHTINGS]
+    assert [found for found in result.values if found is not None] == [SIGHTINGS]
     assert (evidence, cases) == (SIGHTINGS, 1)
 
 
@@ -143,4 +143,4 @@ def test_without_the_watermarks_lock_jobs_get_in_each_others_way(
 
     monkeypatch.setattr(detection, "_lock_watermark", look)
     result, _, _ = _detect_all(wide_db, seed=0)
-    assert result.errors or sorted(result.values) != [0] * (DETECTORS - 1) + [SIGHTINGS]
+    assert result.errors or [found for found in result.values if found is not None] != [SIGHTINGS]
