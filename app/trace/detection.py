@@ -66,7 +66,7 @@ class _Group(NamedTuple):
 
 
 def detect(session: Session, *, upto_id: int, rules: DiversionRules, now: datetime) -> int | None:
-    """Read the next portion of scans with ids up to `upto_id`; return how many were elsewhere, None at the end.
+    """Read the next portion of scans up to `upto_id`; return how many were elsewhere, None when none is left.
 
     Opens cases and adds evidence to open ones. The watermark's row is locked, so two jobs take turns.
     """
