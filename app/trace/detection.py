@@ -76,14 +76,14 @@ def detect(session: Session, *, upto_id: int, rules: DiversionRules, now: dateti
         return None
     last = min(first + PORTION, upto_id)
     last = session.execute(select(func.max(Scan.id)).where(Scan.id >= first, Scan.id <= last)).scalar_one()
-    kept = session.execute(_collect(after, last)).rowcount
+    kept = session.connection().execute(_collect(after, last)).rowcount
     for group in _candidates(session, after, last, rules):
         _judge(session, group, rules, now)
     _add_to_open(session, after, last)
     session.execute(
         update(TraceWatermark).where(TraceWatermark.name == _WATERMARK).values(scan_id=last, at=now)
     )
-    return int(kept)
+    return kept
 
 
 def _lock_watermark(session: Session, now: datetime) -> int:
