@@ -16,6 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
 from app.factory import Container
+from app.goods import operations as goods
 from app.http import idempotency, metrics
 from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
@@ -91,6 +92,7 @@ def purge(container: Container) -> int:
             )
         )
         + _portions(lambda: db.transact(lambda session: counting.purge_counters(session, now=now)))
+        + _portions(lambda: db.transact(lambda session: goods.forget_addresses(session, now=now)))
     )
 
 

@@ -7,11 +7,18 @@ from flask import Response, current_app
 from sqlalchemy.orm import Session
 
 from app.campaigns import queries as campaigns
+from app.codes import qr
+from app.goods import operations as goods
+from app.goods import redemption
+from app.goods.errors import AddressFixed, BadAddress
+from app.goods.operations import Receiver
+from app.goods.queries import delivery_of, require_fetchable
 from app.http import metrics
 from app.http.api import Blueprint
 from app.http.edge import respond, respond_json
 from app.http.idempotency import Answer
 from app.http.paging import BadCursor, PageQuery
+from app.http.schemas import moment
 from app.identity import queries as persons
 from app.identity.queries import Principal
 from app.payouts import queries as bills
@@ -25,17 +32,26 @@ from app.rewards.errors import (
     AwardHeld,
     AwardLapsed,
     AwardRefused,
+    NotDelivered,
     OpenElsewhere,
     PhoneWanted,
     UnknownAward,
     VirtualPerson,
+    WayWanted,
 )
 from app.rewards.models import AwardKind, AwardState
 from app.vouchers.errors import VouchersOut
 from app.vouchers.queries import voucher_of
 from miniprogram_api import context, present
 from miniprogram_api.deliveries import Deliveries
-from miniprogram_api.schemas import AwardAnswer, AwardsPage, CollectAnswer, CollectBody
+from miniprogram_api.schemas import (
+    AddressBody,
+    AwardAnswer,
+    AwardsPage,
+    CodeAnswer,
+    CollectAnswer,
+    CollectBody,
+)
 
 awards = Blueprint("awards", __name__, url_prefix="/miniprogram/v1", description="What was won")
 
@@ -60,10 +76,9 @@ def list_awards(query: dict[str, Any]) -> Response:
 @awards.route("/awards/<award_id>")
 @awards.operation(answers={200: AwardAnswer}, refusals=[UnknownAward])
 def read_award(award_id: str) -> Response:
-    """Read one award, with the code of a collected voucher; somebody else's is not found."""
+    """Read one award, with a collected voucher's code, or the parcel of goods; others' are not found."""
     number = context.decode("aw", award_id)
-    found, _, voucher = context.edge().read(lambda *given: _state(number, *given))
-    return respond_json(200, {"award": found, "voucher": voucher})
+    return respond_json(200, context.edge().read(lambda *given: _award(number, *given)))
 
 
 @awards.route("/awards/<award_id>/collect", methods=["POST"])
@@ -85,6 +100,7 @@ def read_award(award_id: str) -> Response:
         AmountNotPayable,
         NameNeeded,
         VouchersOut,
+        WayWanted,
     ],
     idempotency="needed",
     per_person="60/minute",
@@ -104,6 +120,8 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
         asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
         wanted = asked and not body["phone_declined"]
         phone_wanted = wanted and not persons.has_phone(session, person_ids=cluster.person_ids)
+        if award.kind is AwardKind.GOODS:
+            raise WayWanted("give an address, or show a redemption code in a store")
         if award.kind is AwardKind.VOUCHER:
             rewards.collect_voucher(
                 session,
@@ -137,6 +155,72 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
         _deliver(bill.message_id)
         award, bill, voucher = context.edge().read(lambda *given: _state(number, *given))
     return respond(_collected(award, bill, voucher, replayed=answer.replayed))
+
+
+@awards.route("/awards/<award_id>/address", methods=["POST"])
+@awards.operation(
+    body=AddressBody,
+    answers={200: AwardAnswer},
+    refusals=[
+        VirtualPerson,
+        UnknownAward,
+        NotDelivered,
+        AwardHeld,
+        AwardRefused,
+        AwardLapsed,
+        AlreadyFulfilled,
+        BadAddress,
+        AddressFixed,
+    ],
+    idempotency="needed",
+    per_person="20/minute",
+)
+def give_address(body: dict[str, Any], award_id: str) -> Response:
+    """Say where goods are to be sent; it may be said anew until they are packed."""
+    number = context.decode("aw", award_id)
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        goods.give_address(
+            session,
+            award_id=number,
+            person_id=caller.person_id,
+            cluster=persons.cluster(session, person_id=caller.person_id),
+            to=Receiver(**body),
+            now=now,
+        )
+        return Answer(200, {})
+
+    answer = context.edge().write(work, operation="give_address")
+    if answer.refused:
+        return respond(answer)
+    body = context.edge().read(lambda *given: _award(number, *given))
+    return respond(Answer(200, body, replayed=answer.replayed))
+
+
+@awards.route("/awards/<award_id>/redemption-code")
+@awards.operation(answers={200: CodeAnswer}, refusals=[UnknownAward, NotDelivered], per_person="60/minute")
+def redemption_code(award_id: str) -> Response:
+    """Get the code with which goods are fetched in a store; it is good for five minutes, once."""
+    number = context.decode("aw", award_id)
+
+    def work(session: Session, caller: Principal, now: datetime) -> dict[str, Any]:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        require_fetchable(found, now=now)
+        keys = context.container().keyring.signing_keys(redemption.KEY_PURPOSE)
+        code = redemption.sign(keys, award_id=number, now=now)
+        expires_at = moment(now + redemption.LIFETIME)
+        return {"code": code, "expires_at": expires_at, "svg": qr.svg(qr.text_matrix(code))}
+
+    return respond_json(200, context.edge().read(work))
+
+
+def _award(number: int, session: Session, caller: Principal, now: datetime) -> dict[str, Any]:
+    """Return an award of the caller with what came of it."""
+    found, _, voucher = _state(number, session, caller, now)
+    delivery = delivery_of(session, award_id=number) if found["kind"] == AwardKind.GOODS else None
+    parcel = None if delivery is None else present.parcel(delivery)
+    return {"award": found, "voucher": voucher, "parcel": parcel}
 
 
 def _state(

@@ -7,6 +7,7 @@ from app.campaigns.rules import PrizeKind
 from app.catalogue.queries import ProductView
 from app.codes.operations import ScanResult
 from app.codes.outcome import CodeFacts
+from app.goods.queries import DeliveryView
 from app.http.schemas import moment
 from app.members.queries import Membership
 from app.points.queries import EntryView
@@ -75,6 +76,7 @@ _KINDS = {
     PrizeKind.MONEY_RANDOM: AwardKind.MONEY,
     PrizeKind.POINTS: AwardKind.POINTS,
     PrizeKind.VOUCHER: AwardKind.VOUCHER,
+    PrizeKind.GOODS: AwardKind.GOODS,
     PrizeKind.NOTHING: AwardKind.NOTHING,
 }
 
@@ -131,6 +133,11 @@ def voucher(view: VoucherView) -> dict[str, Any]:
     return {"code": view.code, "pin": view.pin, "expires_at": moment(view.expires_at)}
 
 
+def parcel(view: DeliveryView) -> dict[str, Any]:
+    """Return how far goods are on their way; where to, their winner knows."""
+    return {"state": view.state.value, "courier": view.courier, "tracking_no": view.tracking_no}
+
+
 def award(view: AwardView) -> dict[str, Any]:
     """Return an award. Why one is held is between the organiser and its risk rules."""
     return {
@@ -142,6 +149,7 @@ def award(view: AwardView) -> dict[str, Any]:
         "name_en": view.name_en,
         "amount_fen": view.amount_fen,
         "points": view.points,
+        "delivery": view.delivery.value if view.delivery else None,
         "granted_at": moment(view.granted_at),
         "deadline_at": moment(view.deadline_at),
         "resolved_at": moment(view.resolved_at),

@@ -7,11 +7,12 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.campaigns.models import CampaignState
 from app.codes.links import MAX_LINK
 from app.codes.outcome import ScanOutcome
+from app.goods.models import DeliveryState
 from app.http.paging import PageAnswer
 from app.http.schemas import BaseSchema, Decimal, Moment, Pattern, PublicId, Text, Yes
 from app.members.member_code import Purpose
 from app.members.models import AgeBand
-from app.rewards.models import AwardKind, AwardState
+from app.rewards.models import AwardKind, AwardState, DeliveryWay
 
 
 def _one_of(*values: str, nullable: bool = False) -> fields.String:
@@ -120,7 +121,7 @@ class CodeQuery(BaseSchema):
 
 
 class CodeAnswer(BaseSchema):
-    """A member code and its QR picture."""
+    """A code to be shown, and its QR picture."""
 
     code = fields.String(required=True)
     expires_at = Moment(required=True)
@@ -211,6 +212,7 @@ class AwardView(BaseSchema):
     name_en = fields.String(required=True)
     amount_fen = fields.Integer(required=True)
     points = fields.Integer(required=True)
+    delivery = _one_of(*DeliveryWay, nullable=True)
     granted_at = Moment(required=True)
     deadline_at = Moment(required=True, metadata=_note("until when it can be collected"))
     resolved_at = Moment(required=True, allow_none=True)
@@ -258,11 +260,29 @@ class VoucherAnswer(BaseSchema):
     expires_at = Moment(required=True, allow_none=True, metadata=_note("null when it never expires"))
 
 
+class ParcelAnswer(BaseSchema):
+    """Goods on their way."""
+
+    state = _one_of(*DeliveryState)
+    courier = fields.String(required=True, allow_none=True)
+    tracking_no = fields.String(required=True, allow_none=True)
+
+
+class AddressBody(BaseSchema):
+    """Where goods are to be sent."""
+
+    receiver = Text(40, required=True)
+    phone = Text(32, required=True)
+    region = Text(6, minimum=6, required=True, metadata=_note("six-digit adcode"))
+    address = Text(200, required=True)
+
+
 class AwardAnswer(BaseSchema):
-    """One award; a voucher's code once it has been collected."""
+    """One award; a voucher's code once it has been collected; goods once their winner has said where to."""
 
     award = fields.Nested(AwardView, required=True)
     voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
+    parcel = fields.Nested(ParcelAnswer, required=True, allow_none=True)
 
 
 class CollectBody(BaseSchema):

@@ -31,6 +31,7 @@ class Permission(StrEnum):
     PAYER_APPROVE = "payer.approve"
     PAYOUT_SETTLE = "payout.settle"
     AWARD_REVIEW = "award.review"
+    GOODS_DELIVER = "goods.deliver"
     RISK_LISTS = "risk.lists"
     RISK_RULES = "risk.rules"
     DIVERSION_DECIDE = "diversion.decide"
@@ -95,7 +96,9 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
             Permission.CAMPAIGN_STOP,
         }
     ),
-    Role.SERVICE: frozenset({Permission.MEMBER_READ_PERSONAL, Permission.MEMBER_CHANGE}),
+    Role.SERVICE: frozenset(
+        {Permission.MEMBER_READ_PERSONAL, Permission.MEMBER_CHANGE, Permission.GOODS_DELIVER}
+    ),
 }
 
 
@@ -144,6 +147,10 @@ class Act(StrEnum):
     BUDGET_MOVED = "budget.moved"
     BUDGET_APPROVED = "budget.approved"
     STOCK_MOVED = "stock.moved"
+    GOODS_EXPORTED = "goods.exported"
+    GOODS_SENT = "goods.sent"
+    GOODS_HANDED_OVER = "goods.handed_over"
+    GOODS_REOPENED = "goods.reopened"
     VOUCHERS_TAKEN_IN = "vouchers.taken_in"
     VOUCHERS_WITHDRAWN = "vouchers.withdrawn"
     PAYER_SAVED = "payer.saved"
@@ -220,6 +227,10 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.BUDGET_MOVED: Permission.BUDGET_CHANGE,
     Act.BUDGET_APPROVED: Permission.BUDGET_APPROVE,
     Act.STOCK_MOVED: Permission.BUDGET_CHANGE,
+    Act.GOODS_EXPORTED: Permission.GOODS_DELIVER,
+    Act.GOODS_SENT: Permission.GOODS_DELIVER,
+    Act.GOODS_HANDED_OVER: Permission.GOODS_DELIVER,
+    Act.GOODS_REOPENED: Permission.GOODS_DELIVER,
     Act.VOUCHERS_TAKEN_IN: Permission.BUDGET_CHANGE,
     Act.VOUCHERS_WITHDRAWN: Permission.BUDGET_CHANGE,
     Act.PAYER_SAVED: Permission.PAYER_CHANGE,

@@ -125,7 +125,8 @@ def _participation(old: Rules, new: Rules) -> Iterator[Change]:
 
 
 def _prize(path: str, old: Prize, new: Prize) -> Iterator[Change]:
-    if (old.kind, old.name, old.voucher) != (new.kind, new.name, new.voucher):
+    named = [(prize.kind, prize.name, prize.voucher, prize.delivery) for prize in (old, new)]
+    if named[0] != named[1]:
         yield Change(path, favours_shoppers=False)
     amounts = [(prize.min_fen, prize.max_fen, prize.points, prize.face_fen) for prize in (old, new)]
     if amounts[0] != amounts[1]:

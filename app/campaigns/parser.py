@@ -34,6 +34,7 @@ from app.campaigns.rules import (
     VoucherKind,
     Weight,
 )
+from app.rewards.models import DeliveryWay
 
 T = TypeVar("T")
 
@@ -203,11 +204,12 @@ _AMOUNTS = {
     PrizeKind.MONEY_RANDOM: ("min_fen", "max_fen"),
     PrizeKind.POINTS: ("points",),
     PrizeKind.VOUCHER: ("voucher", "face_fen", "stock"),
+    PrizeKind.GOODS: ("delivery", "face_fen", "stock"),
     PrizeKind.NOTHING: (),
 }
 
 
-_ANY_AMOUNT = ("amount_fen", "min_fen", "max_fen", "points", "voucher", "face_fen")
+_ANY_AMOUNT = ("amount_fen", "min_fen", "max_fen", "points", "voucher", "delivery", "face_fen")
 
 
 def _kind_of(node: Node) -> PrizeKind | None:
@@ -239,6 +241,7 @@ def _read_prize(node: Node) -> Prize:
         max_fen=most,
         points=number("points", _MOST_POINTS),
         voucher=got["voucher"].choice(VoucherKind) if kind and "voucher" in got else None,
+        delivery=got["delivery"].choice(DeliveryWay) if kind and "delivery" in got else None,
         face_fen=number("face_fen", _MOST_FEN),
         stock=number("stock", _MOST_STOCK) or None,
         claim_window_days=number("claim_window_days", _MOST_CLAIM_DAYS) or _CLAIM_DAYS,

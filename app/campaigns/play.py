@@ -424,6 +424,7 @@ _AWARDS = {
     PrizeKind.MONEY_RANDOM: AwardKind.MONEY,
     PrizeKind.POINTS: AwardKind.POINTS,
     PrizeKind.VOUCHER: AwardKind.VOUCHER,
+    PrizeKind.GOODS: AwardKind.GOODS,
 }
 
 
@@ -453,6 +454,7 @@ def _award(
         points=outcome.points,
         points_source=version.points_source if outcome.points else None,
         payer_id=candidate.payer_id if money else None,
+        delivery=prize.delivery,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,
         budget=accounts[budget] if money else None,

@@ -25,6 +25,7 @@ from app.campaigns.rules import (
 )
 from app.kernel.fen import format_yuan
 from app.kernel.json import canonical
+from app.rewards.models import DeliveryWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,13 @@ _VOUCHERS = {
 }
 
 
+_DELIVERY = {
+    DeliveryWay.COURIER: Text("快递寄送", "sent by courier"),
+    DeliveryWay.STORE: Text("门店领取", "fetched in a store"),
+    DeliveryWay.EITHER: Text("快递寄送或门店领取", "sent by courier or fetched in a store"),
+}
+
+
 def _describe_prize(rules: Rules, prize: Prize) -> Text:
     """Return name, kind and amount, quantity in the whole campaign."""
     if prize.kind is PrizeKind.NOTHING:
@@ -179,6 +187,9 @@ def _describe_prize(rules: Rules, prize: Prize) -> Text:
     elif prize.voucher is not None:
         kind, worth = _VOUCHERS[prize.voucher], format_yuan(prize.face_fen)
         what = Text(f"{kind.zh}(价值{worth}元)", f"{kind.en} (worth {worth} yuan)")
+    elif prize.delivery is not None:
+        way, worth = _DELIVERY[prize.delivery], format_yuan(prize.face_fen)
+        what = Text(f"实物(价值{worth}元),{way.zh}", f"goods (worth {worth} yuan), {way.en}")
     elif prize.kind is PrizeKind.MONEY_FIXED:
         amount = format_yuan(prize.max_fen)
         what = Text(f"微信零钱{amount}元", f"{amount} yuan to the WeChat balance")

@@ -16,6 +16,7 @@ from app.campaigns.conditions import EVERYBODY, Conditions
 from app.campaigns.profiles import PROFILES, MarketProfile
 from app.campaigns.reader import write_moment
 from app.kernel.json import Json, canonical
+from app.rewards.models import DeliveryWay
 
 SCHEMA = 1
 ONE_BPS = 10_000
@@ -28,6 +29,7 @@ class PrizeKind(StrEnum):
     MONEY_RANDOM = "money_random"
     POINTS = "points"
     VOUCHER = "voucher"
+    GOODS = "goods"
     NOTHING = "nothing"
 
 
@@ -138,6 +140,7 @@ class Prize:
     min_fen, max_fen: money; equal for fixed money, both 0 otherwise. points: 0 unless kind is points.
     voucher, face_fen: a code from an uploaded stock, and what one is worth; a credit of variable amount is
     several such prizes, so that the published odds say how likely each amount is.
+    delivery: how a winner can get goods; face_fen is what a piece is worth.
     stock: how many there are in the whole campaign, None for no limit.
     claim_window_days: how long the winner has to collect it.
     """
@@ -149,6 +152,7 @@ class Prize:
     max_fen: int = 0
     points: int = 0
     voucher: VoucherKind | None = None
+    delivery: DeliveryWay | None = None
     face_fen: int = 0
     stock: int | None = None
     claim_window_days: int = 30
@@ -161,7 +165,7 @@ class Prize:
     @property
     def is_thing(self) -> bool:
         """Tell whether the prize comes in pieces that nothing multiplies."""
-        return self.kind is PrizeKind.VOUCHER
+        return self.kind in (PrizeKind.VOUCHER, PrizeKind.GOODS)
 
     def to_json(self) -> dict[str, Json]:
         """Return the prize in its normal form: only the amounts that its kind has."""
@@ -170,6 +174,7 @@ class Prize:
             PrizeKind.MONEY_RANDOM: {"min_fen": self.min_fen, "max_fen": self.max_fen},
             PrizeKind.POINTS: {"points": self.points},
             PrizeKind.VOUCHER: {"voucher": str(self.voucher), "face_fen": self.face_fen},
+            PrizeKind.GOODS: {"delivery": str(self.delivery), "face_fen": self.face_fen},
             PrizeKind.NOTHING: {},
         }
         written: dict[str, Json] = {"key": self.key, "name": self.name.to_json(), "kind": str(self.kind)}

@@ -12,6 +12,7 @@ from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
 from app.cli.doctor import doctor
+from app.cli.goods import goods
 from app.cli.keys import keys
 from app.cli.members import awards, lists, placements, policies
 from app.cli.outbox import outbox
@@ -50,6 +51,7 @@ _GROUPS = (
     dealers,
     doctor,
     draws,
+    goods,
     keys,
     lists,
     login,

@@ -60,3 +60,17 @@ class PhoneWanted(Refused):
 
     code = "phone_wanted"
     title = "The organiser asks for your phone number"
+
+
+class NotDelivered(Refused):
+    """The award does not get to its winner in this way."""
+
+    code = "not_delivered"
+    title = "It is not delivered like this"
+
+
+class WayWanted(Refused):
+    """Goods are not collected by a tap: the winner says where to send them, or shows a code in a store."""
+
+    code = "way_wanted"
+    title = "Say how you want to get it"

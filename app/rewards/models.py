@@ -16,10 +16,19 @@ class AwardKind(StrEnum):
     MONEY = "money"
     POINTS = "points"
     VOUCHER = "voucher"
+    GOODS = "goods"
     NOTHING = "nothing"
 
 
-TO_BE_COLLECTED = frozenset({AwardKind.MONEY, AwardKind.VOUCHER})
+class DeliveryWay(StrEnum):
+    """How a winner can get goods (PAY-06)."""
+
+    COURIER = "courier"
+    STORE = "store"
+    EITHER = "either"
+
+
+TO_BE_COLLECTED = frozenset({AwardKind.MONEY, AwardKind.VOUCHER, AwardKind.GOODS})
 """What a winner must act to get; the others are fulfilled by the grant itself."""
 
 
@@ -28,7 +37,8 @@ class AwardState(StrEnum):
 
     HELD = "held"  # waits for a review
     COLLECTIBLE = "collectible"  # until its deadline
-    LOCKED = "locked"  # a bill is open: neither a second one nor the deadline may touch it
+    # A bill is open, or goods are on their way: neither a second one nor the deadline may touch it.
+    LOCKED = "locked"
     FULFILLED = "fulfilled"
     LAPSED = "lapsed"
     REFUSED = "refused"
@@ -60,6 +70,7 @@ class Award(Base):
         Index("ix_awards_state_deadline_at", "state", "deadline_at"),
         enum_check("kind", AwardKind),
         enum_check("state", AwardState),
+        enum_check("delivery", DeliveryWay),
         CheckConstraint("amount_fen >= 0", name="amount_fen"),
         CheckConstraint("points >= 0", name="points"),
     )
@@ -72,6 +83,7 @@ class Award(Base):
     amount_fen: Mapped[int] = big_int(doc="fen; 0 unless it is money")
     points: Mapped[int] = big_int(doc="points; 0 unless it is points")
     points_expire_at: Mapped[datetime | None] = moment(nullable=True)
+    delivery: Mapped[DeliveryWay | None] = enum_column(DeliveryWay, nullable=True)
     name_zh: Mapped[str] = text_column(64)
     name_en: Mapped[str] = text_column(64)
     remark: Mapped[str] = text_column(32, doc="what the shopper's bill says")

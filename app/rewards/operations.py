@@ -36,12 +36,20 @@ from app.rewards.errors import (
     AwardHeld,
     AwardLapsed,
     AwardRefused,
+    NotDelivered,
     OpenElsewhere,
     PhoneWanted,
     UnknownAward,
     VirtualPerson,
 )
-from app.rewards.models import AWARD_TRANSITIONS, TO_BE_COLLECTED, Award, AwardKind, AwardState
+from app.rewards.models import (
+    AWARD_TRANSITIONS,
+    TO_BE_COLLECTED,
+    Award,
+    AwardKind,
+    AwardState,
+    DeliveryWay,
+)
 from app.rewards.queries import AwardView
 from app.rewards.terms import TERMS, Terms, lock
 from app.vouchers.interfaces import VoucherSupplier
@@ -72,6 +80,7 @@ class NewAward:
     amount_fen: int = 0
     points: int = 0
     points_expire_at: datetime | None = None
+    delivery: DeliveryWay | None = None
     payer_id: int | None = None
     remark: str = ""
     held_reason: str | None = None
@@ -91,8 +100,10 @@ class NewAward:
             raise ValueError("points, and only points, have a number of points")
         if (self.stock is None) is not (self.awarded is None):
             raise ValueError("a piece that leaves a stock arrives somewhere")
-        if self.kind is AwardKind.VOUCHER and self.stock is None:
-            raise ValueError("a voucher's code comes out of a stock")
+        if self.kind in (AwardKind.VOUCHER, AwardKind.GOODS) and self.stock is None:
+            raise ValueError("a voucher's code and goods come out of a stock")
+        if (self.kind is AwardKind.GOODS) is not (self.delivery is not None):
+            raise ValueError("goods, and only goods, are delivered in some way")
 
 
 _INSERT = Prepared(insert(Award))
@@ -126,6 +137,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
             "amount_fen": award.amount_fen,
             "points": award.points,
             "points_expire_at": award.points_expire_at,
+            "delivery": award.delivery,
             "name_zh": award.name_zh,
             "name_en": award.name_en,
             "remark": award.remark,
@@ -156,6 +168,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
         kind=award.kind,
         amount_fen=award.amount_fen,
         points=award.points,
+        delivery=award.delivery,
         name_zh=award.name_zh,
         name_en=award.name_en,
         state=state,
@@ -294,6 +307,55 @@ def collect_voucher(
         supplier.allot(session, stock_account=terms.stock_account, award_id=award_id, now=now)
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
     return queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
+
+
+def claim_goods(session: Session, *, award_id: int, person_id: int, cluster: Cluster, now: datetime) -> Terms:
+    """Lock goods that are to be sent to their winner, who has just said where to, or says so again.
+
+    From then on the deadline does not touch them. Raises UnknownAward, VirtualPerson, NotDelivered (no goods,
+    or fetched in a store only), AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled.
+    """
+    terms = _own(session, award_id, person_id, cluster)
+    if terms.delivery not in (DeliveryWay.COURIER, DeliveryWay.EITHER):
+        raise NotDelivered("this is not sent by courier")
+    _require_collectible(terms, now)
+    if terms.state is AwardState.COLLECTIBLE:
+        _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.LOCKED)
+    return terms
+
+
+def hand_over(session: Session, *, award_id: int, now: datetime) -> Terms:
+    """Fulfil goods that their winner fetches in a store, once; the row's lock makes a second one wait.
+
+    Raises UnknownAward, NotDelivered (no goods, or sent by courier: only, or already asked for),
+    AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled.
+    """
+    terms = lock(session, award_id)
+    if terms.delivery not in (DeliveryWay.STORE, DeliveryWay.EITHER):
+        raise NotDelivered("this is not fetched in a store")
+    _require_collectible(terms, now)
+    if terms.state is AwardState.LOCKED:
+        raise NotDelivered("it is being sent by courier; `saoma goods reopen` takes that back")
+    _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
+    return terms
+
+
+def end_delivery(session: Session, *, award_id: int, sent: bool, now: datetime) -> Terms:
+    """End the delivery of locked goods: fulfilled when `sent`, else to be claimed anew with all their time.
+
+    Raises UnknownAward, NotDelivered (no goods), TransitionRefused (they are not locked).
+    """
+    terms = lock(session, award_id)
+    if terms.delivery is None:
+        raise NotDelivered("this award is no goods")
+    if terms.state is not AwardState.LOCKED:
+        raise TransitionRefused(f"it is {terms.state}; nothing is to be sent", state=str(terms.state))
+    if sent:
+        _move(session, [award_id], AwardState.LOCKED, AwardState.FULFILLED, resolved_at=now)
+    else:
+        deadline = now + (terms.deadline_at - terms.granted_at)
+        _move(session, [award_id], AwardState.LOCKED, AwardState.COLLECTIBLE, deadline_at=deadline)
+    return terms
 
 
 def _own(session: Session, award_id: int, person_id: int, cluster: Cluster) -> Terms:

@@ -8,7 +8,7 @@ from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from app.rewards.errors import UnknownAward
-from app.rewards.models import Award, AwardKind, AwardState
+from app.rewards.models import Award, AwardKind, AwardState, DeliveryWay
 
 
 class AwardView(NamedTuple):
@@ -22,6 +22,7 @@ class AwardView(NamedTuple):
     kind: AwardKind
     amount_fen: int
     points: int
+    delivery: DeliveryWay | None
     name_zh: str
     name_en: str
     state: AwardState
@@ -40,6 +41,7 @@ _VIEW = (
     Award.kind,
     Award.amount_fen,
     Award.points,
+    Award.delivery,
     Award.name_zh,
     Award.name_en,
     Award.state,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import AccountRef, Transfer
 from app.rewards.errors import UnknownAward
-from app.rewards.models import Award, AwardKind, AwardState
+from app.rewards.models import Award, AwardKind, AwardState, DeliveryWay
 
 
 class Terms(NamedTuple):
@@ -23,6 +23,7 @@ class Terms(NamedTuple):
     amount_fen: int
     points: int
     points_expire_at: datetime | None
+    delivery: DeliveryWay | None
     remark: str
     payer_id: int | None
     state: AwardState
@@ -87,6 +88,7 @@ TERMS = select(
     Award.amount_fen,
     Award.points,
     Award.points_expire_at,
+    Award.delivery,
     Award.remark,
     Award.payer_id,
     Award.state,

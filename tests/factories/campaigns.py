@@ -43,6 +43,12 @@ def voucher(key: str, face_fen: int, *, stock: int = 10, **more: Any) -> dict[st
     return {"key": key, "name": name, **stated, **more}
 
 
+def goods(key: str, face_fen: int, *, stock: int = 10, **more: Any) -> dict[str, Any]:
+    name = text(f"礼品{key}", f"Goods {key}")
+    stated = {"kind": "goods", "delivery": "either", "face_fen": face_fen, "stock": stock}
+    return {"key": key, "name": name, **stated, **more}
+
+
 def nothing(key: str = "thanks") -> dict[str, Any]:
     return {"key": key, "name": text("谢谢参与", "Thank you"), "kind": "nothing"}
 

@@ -9,6 +9,7 @@ from app.campaigns.errors import RulesInvalid
 from app.campaigns.parser import parse_rules
 from tests.factories.campaigns import (
     document,
+    goods,
     money,
     multiplier,
     nothing,
@@ -210,3 +211,12 @@ def test_a_voucher_that_could_not_be_handed_out_is_refused(
 ) -> None:
     bent = document(prizes=[voucher("video", 1500) | changes], pools=[pool("everybody", 0, {"video": 1})])
     assert faults_of(bent) == {fault}
+
+
+def test_goods_have_a_way_to_their_winner_a_worth_and_a_stock() -> None:
+    read = rules(prizes=[goods("cup", 3900)], pools=[pool("everybody", 0, {"cup": 1})])
+    assert (read.prizes[0].delivery, read.prizes[0].face_fen, read.prizes[0].stock) == ("either", 3900, 10)
+    assert read.highest_worth_fen() == 3900
+    assert parse_rules(read.to_json()) == read
+    bent = document(prizes=[goods("cup", 3900, delivery="drone")], pools=[pool("all", 0, {"cup": 1})])
+    assert faults_of(bent) == {("prizes[0].delivery", "unknown_choice")}

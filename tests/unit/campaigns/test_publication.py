@@ -8,6 +8,7 @@ from app.campaigns.rules import Rules
 from app.kernel.json import canonical
 from tests.factories.campaigns import (
     document,
+    goods,
     money,
     multiplier,
     nothing,
@@ -180,3 +181,9 @@ def test_a_voucher_is_published_with_its_worth_and_number() -> None:
     made = publish(rules(prizes=[voucher("video", 1500)], pools=[pool("everybody", 0, {"video": 1})]))
     assert "会员卡video:会员兑换码(价值15.00元),共10份;中奖概率1/1" in made.text.zh
     assert "Membership video: a membership by a code (worth 15.00 yuan), 10 in all; odds 1/1" in made.text.en
+
+
+def test_goods_are_published_with_their_worth_and_the_way_to_their_winner() -> None:
+    made = publish(rules(prizes=[goods("cup", 3900)], pools=[pool("everybody", 0, {"cup": 1})]))
+    assert "礼品cup:实物(价值39.00元),快递寄送或门店领取,共10份" in made.text.zh
+    assert "Goods cup: goods (worth 39.00 yuan), sent by courier or fetched in a store, 10" in made.text.en

@@ -19,6 +19,7 @@ MONEY = Terms(
     amount_fen=100,
     points=0,
     points_expire_at=None,
+    delivery=None,
     remark="",
     payer_id=4,
     state=AwardState.LOCKED,
