@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_column, create_index, create_table, set_check
 
-revision = "0024"
-down_revision = "0023"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:
