@@ -26,6 +26,8 @@ from app.db.secrets import KeyRing
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
 from app.gateways.miniprogram.risk_rank import WeChatRiskRanks
+from app.gateways.pay.methods import ByMethod
+from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.gateways.tokens import TokenProvider
@@ -42,7 +44,7 @@ from app.outbox.drain import Drainer
 from app.outbox.registry import Registry
 from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
-from app.payouts.interfaces import TransferGateway
+from app.payouts.interfaces import PayMethod, TransferGateway
 from app.reconciliation.handlers import FetchStatements
 from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
@@ -105,7 +107,7 @@ def build_container(
     require_keys(db, keyring, now=clock.now())
     node = claim_node(db)
     api, tokens = WeChatApi(settings.wechat_api_url), TokenProvider(db)
-    transfers = transfers or WeChatPayTransfers(settings.pay_api_url)
+    transfers = transfers or _payments(settings.pay_api_url)
     statements = statements or WeChatPayStatements(settings.pay_api_url)
     registry = build_registry(transfers, statements, settings.statements)
     registry.add(effects=[SendDigest(_mailer(settings), settings.alert_to)])
@@ -129,6 +131,15 @@ def build_container(
         vouchers=StockFile(),
         registry=registry,
         drainer=Drainer(db, registry, clock, worker=f"{socket.gethostname()[:40]}-{os.getpid()}-{node}"),
+    )
+
+
+def _payments(api_url: str) -> TransferGateway:
+    return ByMethod(
+        {
+            PayMethod.TRANSFER: WeChatPayTransfers(api_url),
+            PayMethod.RED_PACKET: WeChatRedPackets(api_url),
+        }
     )
 
 

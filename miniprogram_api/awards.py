@@ -1,5 +1,6 @@
 """What was won, and collecting it."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,15 @@ from app.http.schemas import moment
 from app.identity import queries as persons
 from app.identity.queries import Principal
 from app.payouts import queries as bills
-from app.payouts.errors import AlreadyPaid, AmountNotPayable, AppNotBound, NameNeeded, NoOpenid
+from app.payouts.errors import (
+    AlreadyPaid,
+    AmountNotPayable,
+    AppNotBound,
+    NameNeeded,
+    NoOpenid,
+    RedPacketsOfToday,
+)
+from app.payouts.interfaces import PayMethod
 from app.payouts.operations import OPEN_TOPIC
 from app.payouts.queries import BillView
 from app.rewards import operations as rewards
@@ -101,6 +110,7 @@ def read_award(award_id: str) -> Response:
         NameNeeded,
         VouchersOut,
         WayWanted,
+        RedPacketsOfToday,
     ],
     idempotency="needed",
     per_person="60/minute",
@@ -108,9 +118,10 @@ def read_award(award_id: str) -> Response:
 def collect(body: dict[str, Any], award_id: str) -> Response:
     """Collect money or a voucher: opens one transfer, or allots one code, however often this is called.
 
-    200 carries the voucher's code, or what wx.requestMerchantTransfer takes. 202 means that WeChat Pay
-    has not prepared it yet: call again with a new key in a few seconds. Until the shopper has confirmed, or
-    the transfer has ended after 24 hours, each call gives the same transfer.
+    200 carries the voucher's code, or what wx.requestMerchantTransfer takes, or for a payer of red packets
+    what wx.sendBizRedPacket takes. 202 means that WeChat Pay has not prepared it yet: call again with a new
+    key in a few seconds. Until the shopper has confirmed, or the transfer has ended after 24 hours, each call
+    gives the same transfer.
     """
     number = context.decode("aw", award_id)
 
@@ -239,11 +250,14 @@ def _state(
 def _collected(
     award: dict[str, Any], bill: BillView | None, voucher: dict[str, Any] | None, *, replayed: bool
 ) -> Answer:
-    transfer = None
+    transfer, red_packet = None, None
     if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is not None:
-        transfer = {"mch_id": bill.mchid, "app_id": bill.appid, "package_info": bill.package_info}
-    waiting = transfer is None and award["state"] != AwardState.FULFILLED
-    body = {"award": award, "transfer": transfer, "voucher": voucher}
+        if bill.method is PayMethod.RED_PACKET:
+            red_packet = json.loads(bill.package_info)
+        else:
+            transfer = {"mch_id": bill.mchid, "app_id": bill.appid, "package_info": bill.package_info}
+    waiting = transfer is None and red_packet is None and award["state"] != AwardState.FULFILLED
+    body = {"award": award, "transfer": transfer, "red_packet": red_packet, "voucher": voucher}
     return Answer(202 if waiting else 200, body, replayed=replayed)
 
 

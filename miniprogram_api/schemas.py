@@ -302,14 +302,26 @@ class TransferAnswer(BaseSchema):
     package_info = fields.String(required=True)
 
 
+class RedPacketAnswer(BaseSchema):
+    """The arguments of wx.sendBizRedPacket."""
+
+    time_stamp = fields.String(required=True, data_key="timeStamp", attribute="timeStamp")
+    nonce_str = fields.String(required=True, data_key="nonceStr", attribute="nonceStr")
+    package = fields.String(required=True)
+    sign_type = fields.String(required=True, data_key="signType", attribute="signType")
+    pay_sign = fields.String(required=True, data_key="paySign", attribute="paySign")
+
+
 class CollectAnswer(BaseSchema):
-    """The award, and what the shopper confirms the transfer with; null while WeChat Pay prepares it.
+    """The award, and what the shopper confirms the transfer or opens the red packet with; both null while
+    WeChat Pay prepares it.
 
     A voucher has its code instead, at once.
     """
 
     award = fields.Nested(AwardView, required=True)
     transfer = fields.Nested(TransferAnswer, required=True, allow_none=True)
+    red_packet = fields.Nested(RedPacketAnswer, required=True, allow_none=True)
     voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
 
 

@@ -13,16 +13,18 @@ from app.campaigns.rules import Rules, Text
 from app.kernel.fen import format_yuan
 
 
-def refusals(rules: Rules, *, payer_limit_fen: int | None) -> list[Fault]:
+def refusals(rules: Rules, *, payer_limit_fen: int | None, payer_least_fen: int = 0) -> list[Fault]:
     """Return why these rules may not be saved; an empty list when they may.
 
-    Args: payer_limit_fen is what the payer's transfer product can send at once, None when no payer is chosen.
+    Args: payer_limit_fen is what the payer's product can send at once, None when no payer is chosen,
+    payer_least_fen the least that it sends.
     Sources: art. 17 (highest prize), art. 15 (regions and times), PAY-08's twin: a prize that the payer could
     never transfer is not promised.
     """
     return [
         *_too_high(rules),
         *_beyond_payer(rules, payer_limit_fen),
+        *_below_payer(rules, payer_least_fen),
         *_weighting(rules),
     ]
 
@@ -49,6 +51,16 @@ def _beyond_payer(rules: Rules, payer_limit_fen: int | None) -> Iterator[Fault]:
         )
     if highest and payer_limit_fen is None:
         yield Fault("prizes", "payer_missing", "a campaign that gives money needs a payer")
+
+
+def _below_payer(rules: Rules, least_fen: int) -> Iterator[Fault]:
+    for prize in rules.prizes:
+        if prize.is_money and prize.min_fen < least_fen:
+            yield Fault(
+                f"prizes.{prize.key}",
+                "prize_below_payer_minimum",
+                f"the payer cannot send less than {format_yuan(least_fen)} yuan; choose another or raise it",
+            )
 
 
 def _weighting(rules: Rules) -> Iterator[Fault]:

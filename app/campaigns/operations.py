@@ -51,6 +51,7 @@ from app.db.once import insert_once
 from app.kernel.actor import SYSTEM, Actor, ActorKind
 from app.kernel.ids import new_id
 from app.kernel.json import Json
+from app.payouts.limits import least_fen
 from app.payouts.queries import payer
 from app.points import operations as points
 from app.points.models import PointsKind
@@ -476,8 +477,12 @@ def _require_own_payer(session: Session, payer_id: int, brand_id: int) -> None:
 
 
 def _require_allowed(session: Session, rules: Rules, payer_id: int | None) -> None:
-    limit = None if payer_id is None else payer(session, payer_id).product_max_fen
-    faults = refusals(rules, payer_limit_fen=limit)
+    if payer_id is None:
+        faults = refusals(rules, payer_limit_fen=None)
+    else:
+        paying = payer(session, payer_id)
+        least = least_fen(paying.method, paying.scene_id)
+        faults = refusals(rules, payer_limit_fen=paying.product_max_fen, payer_least_fen=least)
     if faults:
         raise RulesRefused(faults)
 

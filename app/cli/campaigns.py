@@ -20,13 +20,13 @@ from app.campaigns.errors import (
     RulesInvalid,
     RulesRefused,
 )
-from app.campaigns.models import CampaignState
+from app.campaigns.models import Campaign, CampaignState
 from app.cli.approvals import facts_of, told
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.kernel.fen import format_yuan, parse_yuan
 from app.kernel.json import Json
-from app.payouts.queries import payer_of
+from app.payouts.queries import closed_to_new, payer_of
 
 _VERIFIED_AT_ONCE = 500
 _WITH_FAULTS = (RulesInvalid, RulesRefused, DisclosureIncomplete, PromiseNotBacked, OverlapsCampaigns)
@@ -69,6 +69,18 @@ def _act(cli: Cli, act: Act, name: str, work: Callable[[Session, int], Any], **d
             on=f"campaign {name}",
             detail=detail,
         )
+
+
+def _say_if_closed(cli: Cli, name: str) -> None:
+    """Say so when the campaign's money goes by a product that new merchants are not given."""
+
+    def closed(session: Session) -> bool:
+        campaign = session.get_one(Campaign, find_campaign(session, name))
+        return campaign.payer_id is not None and closed_to_new(session, payer_id=campaign.payer_id)
+
+    if cli.read(closed):
+        click.echo("  its money goes by red packets, closed to new merchants since 2026-06-18:")
+        click.echo("  another merchant number must hold them already, or pay by transfer")
 
 
 @contextmanager
@@ -132,6 +144,7 @@ def save(cli: Cli, /, *, name: str, file: Path) -> None:
         ),
     )
     click.echo(f"version {saved.version} saved, sha256 {saved.sha256}")
+    _say_if_closed(cli, name)
     for fault in saved.missing:
         click.echo(f"  missing before it can be published: {fault.path}: {fault.detail}")
     for change in saved.changed:
@@ -156,6 +169,7 @@ def payer(cli: Cli, /, *, name: str, mchid: str) -> None:
         payer=mchid,
     )
     click.echo(f"{mchid} pays from now on")
+    _say_if_closed(cli, name)
 
 
 @campaigns.command()

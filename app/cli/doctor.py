@@ -23,7 +23,7 @@ from app.organisation.queries import apps
 from app.outbox.models import MessageState
 from app.outbox.queries import depths
 from app.payouts.interfaces import TransferOutcome
-from app.payouts.queries import credentials, payers
+from app.payouts.queries import an_appid, credentials, payers
 
 # A bill that cannot exist: an answer "not found" proves the keys on both sides.
 _NO_SUCH_BILL = "SaomaDoctor1"
@@ -116,7 +116,8 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
     if not paying:
         yield Finding("payers", "none", "add one: `saoma payers add`")
     for payer in paying:
-        answer = container.transfers.query(credentials(payer), _NO_SUCH_BILL)
+        appid = cli.read(partial(an_appid, payer_id=payer.id))
+        answer = container.transfers.query(credentials(payer, appid), _NO_SUCH_BILL)
         subject = f"payer {payer.mchid} ({payer.state.value})"
         if answer.outcome is TransferOutcome.NOT_FOUND:
             yield Finding(subject, "WeChat Pay accepts its keys")

@@ -14,7 +14,7 @@ from app.cli.places import brand_id, secret_from
 from app.kernel.fen import format_yuan, parse_yuan
 from app.organisation import queries as organisation
 from app.payouts import operations, queries
-from app.payouts.interfaces import ReportInfo
+from app.payouts.interfaces import PayMethod, ReportInfo
 from app.payouts.operations import PayerDetails
 from app.payouts.states import PayerState
 
@@ -29,6 +29,9 @@ def payers() -> None:
           --private-key apiclient_key.pem --apiv3-env APIV3 --public-key-id PUB_KEY_ID_… \\
           --public-key wechatpay.pem --app wx12… --max 200 \\
           --report 活动名称=扫码有礼 --report 奖励说明=扫码红包
+      APIV3=… APIV2=… saoma payers add 1900000002 --name "Old number" --method red_packet … \
+          --apiv2-env APIV2 --certificate apiclient_cert.pem --report send_name=茶铺 \
+          --report wishing=恭喜发财 --report act_name=扫码有礼 --report client_ip=203.0.113.7
       saoma payers pause 1900000001 --reason "audit"
       saoma payers resume 1900000001 --reason "audit is over"
     """
@@ -44,13 +47,28 @@ def payers() -> None:
 @click.option("--public-key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--app", "appids", multiple=True, required=True, help="appid bound to it; several times.")
 @click.option("--max", "most", required=True, help="Highest single transfer of the product, in yuan.")
-@click.option("--scene", default="1000", show_default=True, help="Transfer scene.")
+@click.option("--scene", help="Transfer scene, 1000 unless told; of red packets PRODUCT_…, none unless told.")
 @click.option("--report", "reports", multiple=True, required=True, help="TYPE=CONTENT of the scene; all.")
+@click.option(
+    "--method",
+    type=click.Choice([method.value for method in PayMethod]),
+    default=PayMethod.TRANSFER.value,
+    show_default=True,
+    help="red_packet: for merchants who hold it; it is closed to new ones.",
+)
+@click.option("--apiv2-env", help="Environment variable that holds the APIv2 key, for red packets.")
+@click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="apiclient_cert.pem, for red packets.",
+)
 @click.option("--style", help="CONFIRM_PAGE or RED_PACKET.")
 @click.option("--brand", help="The brand that pays; without it the enterprise.")
 @pass_cli
 def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> None:
     """Add the payer MCHID, or bring it to these details."""
+    method = PayMethod(str(more["method"]))
+    packets = method is PayMethod.RED_PACKET
     settings, now, actor = cli.settings, cli.container.clock.now(), cli.actor
     reports = [str(item).partition("=") for item in more["reports"]]  # type: ignore[attr-defined]
     try:
@@ -71,14 +89,18 @@ def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> N
             app_ids=tuple(organisation.app_by_appid(session, appid=appid).id for appid in appids),
             product_max_fen=most_fen,
             report_infos=tuple(ReportInfo(kind, content) for kind, _, content in reports),
-            scene_id=str(more["scene"]),
+            scene_id=str(more["scene"] or ("" if packets else "1000")),
             recv_style=str(more["style"]) if more["style"] else None,
-            notify_url=f"{settings.public_url}/miniprogram/v1/callbacks/pay/{mchid}",
+            # WeChat Pay calls nobody back about red packets.
+            notify_url=None if packets else f"{settings.public_url}/miniprogram/v1/callbacks/pay/{mchid}",
+            method=method,
+            apiv2_key=secret_from(str(more["apiv2_env"])) if more["apiv2_env"] else None,
+            client_certificate=Path(str(more["certificate"])).read_text() if more["certificate"] else None,
             brand_id=brand_id(session, str(more["brand"]) if more["brand"] else None),
         )
         return operations.save_payer(session, payer=details, now=now, actor=actor)
 
-    facts = {"max_fen": most_fen, "serial_no": serial, "apps": list(more["appids"])}  # type: ignore[call-overload]
+    facts = {"max_fen": most_fen, "method": method.value, "serial_no": serial, "apps": list(more["appids"])}  # type: ignore[call-overload]
     cli.act(Act.PAYER_SAVED, work, on=f"payer {mchid}", detail=facts)
     click.echo(f"payer {mchid} saved; `saoma doctor` tries it")
 
@@ -95,6 +117,7 @@ def list_payers(cli: Cli, /, *, as_json: bool) -> None:
             "state": payer.state.value,
             "max_yuan": format_yuan(payer.product_max_fen),
             "scene": payer.scene_id,
+            "method": payer.method.value,
         }
         for payer in cli.read(queries.payers)
     ]

@@ -13,6 +13,11 @@ _ADVICE = {
     "USER_ERROR": "the receiver's WeChat account cannot take money; ask them to contact WeChat",
     "USER_ACCOUNT_ABNORMAL": "the receiver's WeChat account cannot take money; ask them to contact WeChat",
     "RULE_LIMIT": "a limit of the merchant platform is reached; raise it, or wait for the next day",
+    "V2_ACCOUNT_SIMPLE_BAN": "the receiver has to verify a name in WeChat; replay it then",
+    "MONEY_LIMIT": "red packets go from 1 to 200 yuan; other amounts want a scene that the merchant holds",
+    "CA_ERROR": "renew the payer's client certificate: apiclient_cert.pem of the merchant platform",
+    "ILLEGAL_APPID": "bind the mini-program to the merchant number on the merchant platform",
+    "OPENID_ERROR": "the receiver's openid is not one of this app; close the bill",
     "TRADE_ERROR": "read the message; the merchant platform's transfer list may say more",
 }
 

@@ -6,6 +6,9 @@ may pay is cancelled there; what it does not know, it must not know twice, ten m
 of ours opens it any more. Ten minutes, because the platform refuses signatures older than five: whatever
 was on its way at the first look has arrived by the second.
 
+A red packet cannot be cancelled: what nobody opens comes back after a day, which is waited for. That it is
+not known proves nothing at any time: its request carries no time and may still arrive.
+
 Not being known proves nothing about a bill that the platform has once accepted, nor after the thirty days
 for which it answers (platform contracts 4.8). Then a person looks at the merchant platform and concludes,
 with evidence.
@@ -43,6 +46,7 @@ from app.payouts.effects import Known, load, news_of, say, slow_down
 from app.payouts.errors import BillEnded, StillProvable, UnknownBill
 from app.payouts.interfaces import (
     PayerCredentials,
+    PayMethod,
     TransferAnswer,
     TransferGateway,
     TransferOutcome,
@@ -62,6 +66,7 @@ ANSWERS_FOR = timedelta(days=29)
 _IN_FLIGHT_CHECK = timedelta(minutes=1)
 _CANCEL_CHECK = timedelta(seconds=15)
 _CANCEL_CHECK_MOST = timedelta(minutes=5)
+_PACKET_CHECK = timedelta(hours=1)
 _CANCELLABLE = frozenset({TransferState.ACCEPTED, TransferState.PROCESSING, TransferState.WAIT_USER_CONFIRM})
 _GOING = frozenset({TransferOutcome.ACCEPTED, TransferOutcome.FINAL})
 _NOT_DECIDED = frozenset({TransferOutcome.RETRY_SAME, TransferOutcome.FREQUENCY, TransferOutcome.UNKNOWN})
@@ -127,9 +132,10 @@ def conclude(
     if found is None:
         raise UnknownBill("there is no bill with this number; `saoma payouts stuck` lists those in trouble")
     bill, payout = found
+    method = queries.payer(session, bill.payer_id).method
     if BILL_TRANSITIONS.final(bill.state):
         raise BillEnded("it has ended already; its award is paid or can be collected again")
-    if bill.closing_at is None or bill.absent_at is None or _absence_counts(bill, now):
+    if bill.closing_at is None or bill.absent_at is None or _absence_counts(bill, method, now):
         raise StillProvable("let WeChat Pay tell: `saoma payouts close` asks, and cancels what may still pay")
     bill.closing_by, bill.closing_reason = actor.label[:64], evidence[:200]
     session.flush()
@@ -154,7 +160,9 @@ def progress(session: Session, *, bill_no: str) -> str:
     return "being asked about; `saoma payouts stuck` tells how it goes"
 
 
-def _absence_counts(bill: Bill, now: datetime) -> bool:
+def _absence_counts(bill: Bill, method: PayMethod, now: datetime) -> bool:
+    if method is PayMethod.RED_PACKET:
+        return False
     return bill.state is BillState.NEW and now - bill.opened_at < ANSWERS_FOR
 
 
@@ -192,7 +200,9 @@ class CloseBills:
                 wait = RetryAt(now + _IN_FLIGHT_CHECK, "an attempt to open it is under way", counts=False)
                 answers.append(Skip(wait))
             else:
-                answers.append(Call(CloseCall(queries.credentials(one.payer), one.bill.bill_no)))
+                answers.append(
+                    Call(CloseCall(queries.credentials(one.payer, one.bill.appid), one.bill.bill_no))
+                )
         return answers
 
     def perform(self, request: CloseCall) -> TransferAnswer:
@@ -252,6 +262,8 @@ class CloseBills:
                 return RetryAt(now + pause, "the platform is cancelling it", counts=False)
             case TransferState.TRANSFERING:
                 return Done("its receiver has confirmed: it pays or fails by itself")
+            case state if state in _CANCELLABLE and known.payer.method is PayMethod.RED_PACKET:
+                return RetryAt(now + _PACKET_CHECK, f"{state}: what nobody opens comes back", counts=False)
             case state if state in _CANCELLABLE:
                 return RetryLater(f"the platform says {state} and does not cancel it")
             case _:
@@ -266,7 +278,7 @@ class CloseBills:
         if since is None:
             since = now
             _note_absence(session, known.bill, since)
-        if not _absence_counts(known.bill, now):
+        if not _absence_counts(known.bill, known.payer.method, now):
             _needs_a_person(session, known.bill, now)
             return Done("not known to the platform, which proves nothing")
         if now - since < LOOKS_APART:

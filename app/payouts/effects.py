@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,6 +12,10 @@ from app.outbox.contracts import Message, RetryAt
 from app.payouts.interfaces import TransferAnswer
 from app.payouts.models import Bill, Payer, Payout
 from app.payouts.news import KnownBill, News
+from app.payouts.operations import BEIJING
+
+# The next midnight of Beijing, where WeChat Pay counts its days, and ten minutes for clocks that differ.
+_NEXT_DAY = timedelta(days=1, minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,12 @@ def news_of(answer: TransferAnswer) -> News:
 def say(answer: TransferAnswer) -> str:
     """Return an answer in a few words, for the record of an attempt."""
     return f"{answer.outcome}: {answer.code or answer.http_status or 'no code'}"
+
+
+def tomorrow(answer: TransferAnswer, now: datetime) -> RetryAt:
+    """Return when a limit of this day no longer holds, with some patience; no failure is counted."""
+    midnight = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+    return RetryAt((midnight + _NEXT_DAY).astimezone(UTC), say(answer), counts=False)
 
 
 def slow_down(message: Message, answer: TransferAnswer, now: datetime) -> RetryAt:

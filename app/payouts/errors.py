@@ -38,6 +38,13 @@ class AmountNotPayable(Refused):
     title = "This amount cannot be transferred"
 
 
+class RedPacketsOfToday(Refused):
+    """The receiver has had as many red packets today as WeChat gives one person."""
+
+    code = "red_packets_of_today"
+    title = "No more red packets today"
+
+
 class NameNeeded(Malformed):
     """WeChat Pay demands the receiver's real name from 2,000 yuan."""
 

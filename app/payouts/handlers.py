@@ -31,7 +31,7 @@ from app.outbox.contracts import (
 from app.outbox.registry import Registry
 from app.payouts import notices, operations, queries
 from app.payouts.advice import advice
-from app.payouts.effects import Known, load, news_of, say, slow_down
+from app.payouts.effects import Known, load, news_of, say, slow_down, tomorrow
 from app.payouts.interfaces import (
     PayerCredentials,
     ReportInfo,
@@ -120,7 +120,7 @@ class OpenBills:
         ):
             return Skip(RetryAt(now + _PAUSED_CHECK, "the payer's balance is short", counts=False))
         request = TransferRequest(
-            payer=queries.credentials(payer),
+            payer=queries.credentials(payer, bill.appid),
             appid=bill.appid,
             openid=bill.openid,
             bill_no=bill.bill_no,
@@ -174,6 +174,8 @@ class OpenBills:
                 return _short_of_funds(session, known.payer, now)
             case TransferOutcome.FREQUENCY:
                 return slow_down(message, result, now)
+            case TransferOutcome.NEXT_DAY:
+                return tomorrow(result, now)
             case TransferOutcome.REFUSED:
                 return Done("refused while closing") if known.bill.closing_at else Park(advice(result))
             case _:
@@ -223,7 +225,9 @@ class QueryBills:
             elif message.payload["poll"] < one.bill.polls:
                 answers.append(Skip(Done("a later poll asks")))
             else:
-                answers.append(Call(QueryCall(queries.credentials(one.payer), one.bill.bill_no)))
+                answers.append(
+                    Call(QueryCall(queries.credentials(one.payer, one.bill.appid), one.bill.bill_no))
+                )
         return answers
 
     def perform(self, request: QueryCall) -> TransferAnswer:

@@ -14,6 +14,18 @@ from typing import Protocol
 from app.kernel.errors import Malformed, Unauthenticated
 
 
+class PayMethod(StrEnum):
+    """By which product of WeChat Pay a payer pays.
+
+    transfer    the merchant transfer of v3 (4.8), which every merchant may apply for
+    red_packet  the red packet in a mini-program of v2 (5.4): closed to new merchants since 2026-06-18, those
+                who hold it keep it
+    """
+
+    TRANSFER = "transfer"
+    RED_PACKET = "red_packet"
+
+
 class TransferState(StrEnum):
     """The states of a bill at WeChat Pay (4.8); TRANSFERING is the platform's spelling."""
 
@@ -39,6 +51,7 @@ class TransferOutcome(StrEnum):
     retry_same      nobody knows whether it arrived: repeat the same call with the same number later
     short_of_funds  the payer's balance is short: query first, then the same number after a top-up
     frequency       too fast: the same number after a back-off
+    next_day        a limit of this day is reached: the same number on the next one
     refused         this request was refused and will be again until somebody changes something; if an
                     earlier attempt used the number, query before believing that there is no bill
     unknown         an answer we cannot trust or do not know: query first
@@ -50,13 +63,18 @@ class TransferOutcome(StrEnum):
     RETRY_SAME = "retry_same"
     SHORT_OF_FUNDS = "short_of_funds"
     FREQUENCY = "frequency"
+    NEXT_DAY = "next_day"
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class PayerCredentials:
-    """What signs for one merchant number. Equal credentials share one client."""
+    """What signs for one merchant number. Equal credentials share one client.
+
+    `apiv2_key`, `client_certificate_pem` and `appid`, the app that the bill was opened in, are for red
+    packets alone.
+    """
 
     mchid: str
     serial_no: str
@@ -64,11 +82,18 @@ class PayerCredentials:
     apiv3_key: str = field(repr=False)
     public_key_id: str
     public_key_pem: str = field(repr=False)
+    method: PayMethod = PayMethod.TRANSFER
+    apiv2_key: str = field(default="", repr=False)
+    client_certificate_pem: str = field(default="", repr=False)
+    appid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportInfo:
-    """One of the report fields that the transfer scene demands, with the platform's literal type."""
+    """One of the report fields that the transfer scene demands, with the platform's literal type.
+
+    For red packets: one of the texts that a packet carries.
+    """
 
     info_type: str
     info_content: str

@@ -1,9 +1,9 @@
-"""What WeChat Pay's merchant transfer allows (platform contracts 4.8); amounts in fen."""
+"""What WeChat Pay's transfers and red packets allow (platform contracts 4.8, 5.2); amounts in fen."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from app.payouts.interfaces import ReportInfo
+from app.payouts.interfaces import PayMethod, ReportInfo
 
 SMALLEST_FEN = 10
 NAME_FROM_FEN = 200_000
@@ -27,8 +27,18 @@ SCENES = {
 }
 """The report fields that each transfer scene demands, all of them and in the platform's own words."""
 
+PACKET_FEN = range(100, 20_001)
+"""Amounts of a red packet that need no scene."""
+PACKETS_A_DAY = 10
+PACKET_FEN_A_DAY = 100_000
+"""What one person can be given in red packets by one merchant on a day of Beijing."""
+PACKET_SCENES = tuple(f"PRODUCT_{number}" for number in range(1, 9))
+PACKET_TEXTS = {"send_name": 32, "wishing": 128, "act_name": 32, "client_ip": 15}
+"""What a red packet carries, with the most characters of each; client_ip is this server's own address."""
+
 _LONGEST_INFO = 32
 _LONGEST_URL = 256
+_APIV2_KEY_LENGTH = 32
 
 
 def recv_style(wanted: str | None, amount_fen: int) -> str | None:
@@ -36,6 +46,45 @@ def recv_style(wanted: str | None, amount_fen: int) -> str | None:
     if wanted == RED_PACKET and amount_fen > RED_PACKET_MOST_FEN:
         return CONFIRM_PAGE
     return wanted
+
+
+def payable(method: PayMethod, scene_id: str, amount_fen: int) -> bool:
+    """Tell whether the product moves such an amount at once; one with a scene has bounds of its own."""
+    if method is PayMethod.RED_PACKET and not scene_id:
+        return amount_fen in PACKET_FEN
+    return amount_fen >= SMALLEST_FEN
+
+
+def least_fen(method: PayMethod, scene_id: str) -> int:
+    """Return the smallest amount that the product moves."""
+    return PACKET_FEN.start if method is PayMethod.RED_PACKET and not scene_id else SMALLEST_FEN
+
+
+def packet_faults(
+    *,
+    scene_id: str,
+    report_infos: Sequence[ReportInfo],
+    product_max_fen: int,
+    apiv2_key: str | None,
+    certificate: str | None,
+) -> list[str]:
+    """Return what the platform would refuse in the details of a payer that pays by red packets."""
+    found = []
+    if scene_id and scene_id not in PACKET_SCENES:
+        found.append(f"the scene of red packets is none or one of {', '.join(PACKET_SCENES)}")
+    if not payable(PayMethod.RED_PACKET, scene_id, product_max_fen):
+        found.append("without a scene the largest red packet is 1 to 200 yuan")
+    texts = {info.info_type: info.info_content for info in report_infos}
+    if sorted(info.info_type for info in report_infos) != sorted(PACKET_TEXTS):
+        found.append(f"a red packet demands exactly {', '.join(PACKET_TEXTS)}")
+    for name, longest in PACKET_TEXTS.items():
+        if not 0 < len(texts.get(name, "-")) <= longest:
+            found.append(f"{name} has 1 to {longest} characters")
+    if len(apiv2_key or "") != _APIV2_KEY_LENGTH:
+        found.append("the APIv2 key has 32 characters")
+    if not (certificate or "").lstrip().startswith("-----BEGIN CERTIFICATE-----"):
+        found.append("the client certificate is the content of apiclient_cert.pem, BEGIN line included")
+    return found
 
 
 def faults(

@@ -20,6 +20,7 @@ from app.db.base import (
     small_int,
     text_column,
 )
+from app.payouts.interfaces import PayMethod
 from app.payouts.states import BillState, PayerState, PayoutState
 
 
@@ -29,6 +30,7 @@ class Payer(Base):
     __tablename__ = "payers"
     __table_args__ = (
         enum_check("state", PayerState),
+        enum_check("method", PayMethod),
         CheckConstraint("product_max_fen >= 10", name="product_max_fen"),
     )
     id: Mapped[int] = id_column()
@@ -40,6 +42,9 @@ class Payer(Base):
     apiv3_key: Mapped[str] = encrypted("payers.apiv3_key", data_class=DataClass.SECRET)
     public_key_id: Mapped[str] = text_column(64, exact=True)
     public_key: Mapped[str] = long_text()
+    method: Mapped[PayMethod] = enum_column(PayMethod, server_default=PayMethod.TRANSFER.value)
+    apiv2_key: Mapped[str | None] = encrypted("payers.apiv2_key", data_class=DataClass.SECRET, nullable=True)
+    client_certificate: Mapped[str | None] = long_text(nullable=True)
     scene_id: Mapped[str] = text_column(36, exact=True)
     report_infos: Mapped[list[dict[str, str]]] = json_column(doc="[{info_type, info_content}] of the scene")
     recv_style: Mapped[str | None] = text_column(24, exact=True, nullable=True)

@@ -7,7 +7,8 @@ step from `failed`, which only the platform's own word can bring about. Our cloc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -29,8 +30,9 @@ from app.payouts.errors import (
     BadPayer,
     NameNeeded,
     NoOpenid,
+    RedPacketsOfToday,
 )
-from app.payouts.interfaces import ReportInfo, TransferNotice
+from app.payouts.interfaces import PayMethod, ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
 from app.payouts.numbers import bill_number
 from app.payouts.queries import BillView
@@ -50,6 +52,9 @@ SLOW_ALERT = "payer.slow"
 PROBE_EVERY = timedelta(minutes=10)
 FIRST_POLL = timedelta(minutes=2)
 LONGEST_POLL = timedelta(hours=3)
+# Nobody tells how these end; asking is all there is.
+LONGEST_SILENT_POLL = timedelta(minutes=10)
+BEIJING = ZoneInfo("Asia/Shanghai")
 
 
 def open_bill(
@@ -74,13 +79,15 @@ def open_bill(
     at most 32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is
     opened only when the platform has said that the last one failed or was cancelled.
 
-    Raises AlreadyPaid, AppNotBound, NoOpenid, AmountNotPayable, NameNeeded, UnknownPayer.
+    Raises AlreadyPaid, AppNotBound, NoOpenid, AmountNotPayable, NameNeeded, RedPacketsOfToday, UnknownPayer.
     """
     payout = _lookup(session, award_id)
     if payout is not None and payout.state is not PayoutState.FAILED:
         return _present(session, award_id, payout.state)
     payer = queries.payer(session, payer_id)
     _require_payable(payer, amount_fen, user_name)
+    if payer.method is PayMethod.RED_PACKET:
+        _require_room_today(session, payer, person_ids, amount_fen, now)
     appid, openid = _receiver(session, payer, person_ids, app_id)
     generation = 1 if payout is None else payout.generation + 1
     payout_id = new_id() if payout is None else payout.id
@@ -205,12 +212,27 @@ def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id:
 
 
 def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> None:
-    if not limits.SMALLEST_FEN <= amount_fen <= payer.product_max_fen:
+    if amount_fen > payer.product_max_fen or not limits.payable(payer.method, payer.scene_id, amount_fen):
         raise AmountNotPayable(
             "the amount is outside what can be transferred at once; the organiser has to raise the limit"
         )
-    if amount_fen >= limits.NAME_FROM_FEN and not user_name:
+    if payer.method is PayMethod.TRANSFER and amount_fen >= limits.NAME_FROM_FEN and not user_name:
         raise NameNeeded("WeChat Pay asks for the receiver's verified name from 2,000 yuan")
+
+
+def _require_room_today(
+    session: Session, payer: Payer, person_ids: Sequence[int], amount_fen: int, now: datetime
+) -> None:
+    """Refuse what the platform would refuse on this day, so that the award is not locked until the next.
+
+    Two taps at once may both pass: the platform counts too, and its word waits for the next day.
+    """
+    midnight = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+    count, fen = queries.opened_since(
+        session, payer_id=payer.id, person_ids=person_ids, since=midnight.astimezone(UTC)
+    )
+    if count >= limits.PACKETS_A_DAY or fen + amount_fen > limits.PACKET_FEN_A_DAY:
+        raise RedPacketsOfToday("WeChat gives one person 10 red packets a day, of 1,000 yuan; try tomorrow")
 
 
 def pause(session: Session, *, payer_id: int, reason: str, now: datetime, actor: Actor) -> None:
@@ -298,7 +320,8 @@ class PayerDetails:
     """A payer as it is set up; `report_infos` are what the scene demands (contract 4.8).
 
     `notify_url` is where the platform reports: https, without a query, or None to rely on asking.
-    `app_ids` are the apps that the merchant number is bound to on the platform.
+    `app_ids` are the apps that the merchant number is bound to on the platform. A payer of red packets has an
+    APIv2 key and the certificate of its private key, and no `notify_url`: nobody is called back (5.3).
     """
 
     name: str
@@ -315,21 +338,40 @@ class PayerDetails:
     recv_style: str | None = None
     notify_url: str | None = None
     brand_id: int | None = None
+    method: PayMethod = PayMethod.TRANSFER
+    apiv2_key: str | None = field(default=None, repr=False)
+    client_certificate: str | None = field(default=None, repr=False)
 
 
-def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
-    """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
-
-    Bills that are open keep what they were opened with. A payer keeps its state, and its brand: raises
-    BadPayer when another one is given, or when the details break a rule of the platform.
-    """
-    faults = limits.faults(
+def _faults(payer: PayerDetails) -> list[str]:
+    if payer.method is PayMethod.RED_PACKET:
+        found = limits.packet_faults(
+            scene_id=payer.scene_id,
+            report_infos=payer.report_infos,
+            product_max_fen=payer.product_max_fen,
+            apiv2_key=payer.apiv2_key,
+            certificate=payer.client_certificate,
+        )
+        if payer.notify_url is not None or payer.recv_style is not None:
+            found.append("red packets have neither a callback address nor a style")
+        return found
+    return limits.faults(
         scene_id=payer.scene_id,
         report_infos=payer.report_infos,
         recv_style=payer.recv_style,
         notify_url=payer.notify_url,
         product_max_fen=payer.product_max_fen,
     )
+
+
+def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
+    """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
+
+    Bills that are open keep what they were opened with. A payer keeps its state, its brand and its method,
+    by which open bills are asked about: raises BadPayer when another one is given, or when the details break
+    a rule of the platform.
+    """
+    faults = _faults(payer)
     if faults:
         raise BadPayer("; ".join(faults))
     values = {
@@ -346,6 +388,8 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
         "recv_style": payer.recv_style,
         "notify_url": payer.notify_url,
         "product_max_fen": payer.product_max_fen,
+        "apiv2_key": payer.apiv2_key,
+        "client_certificate": payer.client_certificate,
     }
     payer_id = new_id()
     row = {
@@ -353,6 +397,7 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
         "id": payer_id,
         "brand_id": payer.brand_id,
         "mchid": payer.mchid,
+        "method": payer.method,
         "state": PayerState.ACTIVE,
         "state_by": actor.label[:64],
         "state_at": now,
@@ -362,6 +407,8 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
         known = queries.payer_of(session, payer.mchid)
         if known.brand_id != payer.brand_id:
             raise BadPayer("this merchant number belongs to another brand here")
+        if known.method is not payer.method:
+            raise BadPayer(f"this merchant number pays by {known.method.value} here, and so it stays")
         payer_id = known.id
         session.connection().execute(update(Payer).where(Payer.id == payer_id).values(values))
         session.expire(known)
@@ -385,10 +432,11 @@ def poll_due(session: Session, *, now: datetime, limit: int = 200) -> int:
     """Enqueue a query for at most `limit` bills that have been open too long without news; return how many.
 
     Callbacks get lost; a query is how we learn of an end then. Ever less often, from two minutes to three
-    hours. Harmless when two run at once: polls are numbered.
+    hours, or to ten minutes for a bill that nobody calls back about. Harmless when two run at once: polls
+    are numbered.
     """
     due = (
-        select(Bill.id, Bill.bill_no, Bill.payer_id, Bill.polls)
+        select(Bill.id, Bill.bill_no, Bill.payer_id, Bill.polls, Bill.notify_url)
         .where(Bill.poll_at <= now)
         .order_by(Bill.poll_at)
         .limit(limit)
@@ -396,7 +444,8 @@ def poll_due(session: Session, *, now: datetime, limit: int = 200) -> int:
     )
     rows = session.connection().execute(due).all()
     for row in rows:
-        pause = min(LONGEST_POLL, FIRST_POLL * 3 ** min(row.polls + 1, 8))
+        longest = LONGEST_POLL if row.notify_url is not None else LONGEST_SILENT_POLL
+        pause = min(longest, FIRST_POLL * 3 ** min(row.polls + 1, 8))
         polled = {"bill": row.id, "known_polls": row.polls, "next_poll_at": now + pause}
         session.connection().execute(_POLLED, polled)
         enqueue(

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import AccountRef, ensure_account
+from app.organisation.models import App
 from app.payouts.errors import UnknownPayer
-from app.payouts.interfaces import PayerCredentials
-from app.payouts.models import Bill, Payer, Payout
+from app.payouts.interfaces import PayerCredentials, PayMethod
+from app.payouts.models import Bill, Payer, PayerApp, Payout
 from app.payouts.states import BillState
 
 PAID_PURPOSE = "paid"
@@ -22,6 +23,7 @@ PAID_PURPOSE = "paid"
 class BillView:
     """A bill as its receiver's app needs it.
 
+    `package_info` of a red packet holds the arguments of wx.sendBizRedPacket as JSON (contract 5.4).
     `message_id` is the outbox message that opens it: the edge may deliver that at once. `package_info` is
     there while the shopper can confirm, to be handed to wx.requestMerchantTransfer together with `mchid`
     and `appid` (contract 13.4).
@@ -35,6 +37,7 @@ class BillView:
     app_id: int
     appid: str
     mchid: str
+    method: PayMethod
     amount_fen: int
     fail_reason: str | None
     opened_at: datetime
@@ -62,8 +65,9 @@ def payers(session: Session) -> Sequence[Payer]:
     return session.scalars(select(Payer).order_by(Payer.id)).all()
 
 
-def credentials(payer: Payer) -> PayerCredentials:
-    """Return what signs for a payer."""
+def credentials(payer: Payer, appid: str = "") -> PayerCredentials:
+    """Return what signs for a payer; `appid` is the app of the bill, which red packets name each time."""
+    red_packets = payer.method is PayMethod.RED_PACKET
     return PayerCredentials(
         mchid=payer.mchid,
         serial_no=payer.serial_no,
@@ -71,7 +75,40 @@ def credentials(payer: Payer) -> PayerCredentials:
         apiv3_key=payer.apiv3_key,
         public_key_id=payer.public_key_id,
         public_key_pem=payer.public_key,
+        method=payer.method,
+        apiv2_key=payer.apiv2_key or "",
+        client_certificate_pem=payer.client_certificate or "",
+        appid=appid if red_packets else "",
     )
+
+
+def an_appid(session: Session, *, payer_id: int) -> str:
+    """Return the appid of one of the apps that a payer pays in."""
+    wanted = select(App.appid).join(PayerApp, PayerApp.app_id == App.id).where(PayerApp.payer_id == payer_id)
+    return session.connection().execute(wanted.order_by(App.id).limit(1)).scalar_one()
+
+
+def opened_since(
+    session: Session, *, payer_id: int, person_ids: Sequence[int], since: datetime
+) -> tuple[int, int]:
+    """Return how many bills of a payer were opened for a cluster since then and may pay, and their fen."""
+    wanted = (
+        select(func.count(Bill.id), func.coalesce(func.sum(Bill.amount_fen), 0))
+        .join(Payout, Payout.id == Bill.payout_id)
+        .where(
+            Payout.person_id.in_(person_ids),
+            Bill.payer_id == payer_id,
+            Bill.opened_at >= since,
+            Bill.state.not_in([BillState.FAIL, BillState.CANCELLED]),
+        )
+    )
+    count, fen = session.connection().execute(wanted).one()
+    return int(count), int(fen)
+
+
+def closed_to_new(session: Session, *, payer_id: int) -> bool:
+    """Tell whether a payer pays by a product that no new merchant is given any more (contract 5)."""
+    return payer(session, payer_id).method is PayMethod.RED_PACKET
 
 
 def paid_account(session: Session, *, payer_id: int, brand_id: int | None, now: datetime) -> AccountRef:
@@ -99,6 +136,7 @@ def latest_bill(session: Session, *, award_id: int) -> BillView | None:
             Bill.app_id,
             Bill.appid,
             Payer.mchid,
+            Payer.method,
             Bill.amount_fen,
             Bill.fail_reason,
             Bill.opened_at,
@@ -123,6 +161,7 @@ def latest_bill(session: Session, *, award_id: int) -> BillView | None:
         app_id=row.app_id,
         appid=row.appid,
         mchid=row.mchid,
+        method=row.method,
         amount_fen=row.amount_fen,
         fail_reason=row.fail_reason,
         opened_at=row.opened_at,

@@ -117,6 +117,29 @@ def _add_payer(run: Saoma, folder: Path) -> None:
     run("payers", "add", *arguments, "--report", "活动名称=扫码有礼", "--report", "奖励说明=红包")
 
 
+def test_a_payer_of_red_packets_and_what_is_said_of_it(
+    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add_payer(brand, tmp_path)
+    monkeypatch.setenv("APIV2", "0" * 32)
+    certificate = tmp_path / "apiclient_cert.pem"
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    more = ["1900000002", "--name", "Old number", "--serial", "5B" * 20, "--max", "200"]
+    more += ["--private-key", str(tmp_path / "private.pem"), "--public-key", str(tmp_path / "public.pem")]
+    more += ["--apiv3-env", "APIV3", "--public-key-id", "PUB_KEY_ID_1", "--app", "wx1234567890abcdef"]
+    for name in ("send_name", "wishing", "act_name", "client_ip"):
+        more += ["--report", f"{name}=1.2.3.4"]
+    packets = ["--method", "red_packet", "--certificate", str(certificate)]
+    assert "APIv2 key" in brand("payers", "add", *more, *packets, ok=False).stderr
+    brand("payers", "add", *more, *packets, "--apiv2-env", "APIV2")
+    listed = json.loads(brand("payers", "list", "--json").stdout)
+    assert [payer["method"] for payer in listed] == ["transfer", "red_packet"]
+
+    brand("campaigns", "create", "tea/june", "--payer", "1900000001")
+    assert "closed to new merchants" in brand("campaigns", "payer", "tea/june", "1900000002").stdout
+    assert "closed" not in brand("campaigns", "payer", "tea/june", "1900000001").stdout
+
+
 def test_codes_from_the_order_to_the_emergency_stop(brand: Saoma, tmp_path: Path) -> None:
     brand("batches", "activate", "1")
     brand("batches", "ship", "1", "--region", "310000", "--last", "499", "--attribute", "channel=mart")

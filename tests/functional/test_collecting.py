@@ -1,11 +1,22 @@
 """One award, one transfer, however slow or broken the platform is and however often Collect is tapped."""
 
+import secrets
 import time
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
-from tests.support.shop import Shop, Shopper
+from app.campaigns.operations import choose_payer
+from app.payouts.interfaces import PayMethod, ReportInfo
+from app.payouts.limits import PACKET_TEXTS
+from app.payouts.models import Bill
+from app.payouts.operations import poll_due, save_payer
+from tests.factories.prizes import OPERATOR, payer_details
+from tests.support.certificates import certificate
+from tests.support.sandbox import new_private_key
+from tests.support.shop import APPID, Shop, Shopper
 
 BILLS = "/v3/fund-app/mch-transfer/transfer-bills"
 
@@ -54,7 +65,12 @@ def test_a_repeated_tap_does_not_offer_what_was_used(shop: Shop) -> None:
 
     repeated = shopper.collect(award, key="tap-number-1")
     assert repeated.status_code == 200
-    assert repeated.json() == {"award": shopper.award(award), "transfer": None}
+    assert repeated.json() == {
+        "award": shopper.award(award),
+        "transfer": None,
+        "red_packet": None,
+        "voucher": None,
+    }
     again = shopper.collect(award)
     assert (again.status_code, again.json()["code"]) == (409, "already_fulfilled")
 
@@ -116,3 +132,48 @@ def test_a_login_says_what_ails_the_platform(shop: Shop, kind: str, status: int,
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert int(answer.headers["Retry-After"]) > 0
     assert shopper.login()["token"]
+
+
+def test_a_payer_of_red_packets_gives_the_app_what_opens_one(shop: Shop) -> None:
+    key, mchid = new_private_key(), f"18{secrets.randbelow(10**8):08d}"
+    merchant = shop.sandbox.create_merchant(
+        mchid, appids=[APPID], balance_fen=10_000, private_key_pem=key, apiv2_key="0" * 32
+    )
+    details = payer_details(
+        (shop.ids["app"],),
+        mchid=mchid,
+        private_key=key,
+        apiv3_key=merchant.apiv3_key,
+        method=PayMethod.RED_PACKET,
+        apiv2_key=merchant.apiv2_key,
+        client_certificate=certificate(key),
+        scene_id="",
+        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in PACKET_TEXTS),
+        notify_url=None,
+        product_max_fen=20_000,
+    )
+
+    def choose(session: Session) -> None:
+        now = shop.container.clock.now()
+        payer = save_payer(session, payer=details, now=now, actor=OPERATOR)
+        choose_payer(session, campaign_id=shop.ids["campaign"], payer_id=payer, now=now, actor=OPERATOR)
+
+    shop.container.db.transact(choose)
+    shopper = shop.shopper().member()
+    award = shopper.win()
+
+    answer = shopper.collect(award)
+    assert (answer.status_code, answer.json()["transfer"]) == (200, None)
+    again = shopper.collect(award)
+    assert again.json()["red_packet"] == answer.json()["red_packet"]
+    shop.sandbox.send_biz_red_packet(shopper.id, {"appId": APPID, **answer.json()["red_packet"]})
+
+    def ask(session: Session) -> int:
+        now = shop.container.clock.now()
+        session.execute(update(Bill).values(poll_at=now))
+        return poll_due(session, now=now)
+
+    assert shop.container.db.transact(ask) == 1
+    shopper.wait_for(award, "fulfilled")
+    assert shopper.balance_fen() == 100
+    assert shop.faults_of_the_books() == []

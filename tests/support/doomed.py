@@ -49,7 +49,7 @@ class Order:
     now: str
     database_url: str
     pay_api_url: str
-    payer: dict[str, str] = field(repr=False)
+    payer: dict[str, Any] = field(repr=False)
     data: str
     die_at: str | None = None
     fates: dict[str, int] = field(default_factory=dict)

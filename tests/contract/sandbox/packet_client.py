@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import NameOID
 
-from tests.contract.sandbox.pay_client import new_number, private_key
+from tests.contract.sandbox.pay_client import new_number
+from tests.support.certificates import certificate
 from tests.support.sandbox import MerchantAccount
 
 SEND = "/mmpaymkttransfers/sendredpack"
@@ -23,25 +19,6 @@ SEND_MINIPROGRAM = "/mmpaymkttransfers/sendminiprogramhb"
 SEND_WECOM = "/mmpaymkttransfers/sendworkwxredpack"
 QUERY = "/mmpaymkttransfers/gethbinfo"
 QUERY_WECOM = "/mmpaymkttransfers/queryworkwxredpack"
-
-
-@cache
-def certificate(private_key_pem: str) -> str:
-    """A certificate on a merchant's key, PEM, as apiclient_cert.pem."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "merchant")])
-    key = private_key(private_key_pem)
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def signed(fields: dict[str, str], key: str, word: str = "key") -> str:

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from tests.contract.sandbox.conftest import Giver, Till
-from tests.contract.sandbox.packet_client import SEND, certificate
+from tests.contract.sandbox.packet_client import SEND
 from tests.contract.sandbox.pay_client import BILLS, CallbackReceiver
+from tests.support.certificates import certificate
 from tests.support.node import NodeMerchant, install
 
 NODE_V3 = "wechatpay-node-v3"

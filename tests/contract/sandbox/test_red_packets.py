@@ -13,11 +13,11 @@ from tests.contract.sandbox.packet_client import (
     SEND_MINIPROGRAM,
     SEND_WECOM,
     call,
-    certificate,
     post,
     query,
     signed,
 )
+from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxRefusedError, new_private_key
 
 DAY = 86_400

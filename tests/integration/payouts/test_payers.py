@@ -14,7 +14,8 @@ from app.ledger.queries import open_balance
 from app.organisation.operations import create_brand, register_app
 from app.payouts import operations, queries
 from app.payouts.errors import BadPayer, UnknownPayer
-from app.payouts.interfaces import ReportInfo
+from app.payouts.interfaces import PayMethod, ReportInfo
+from app.payouts.limits import PACKET_TEXTS
 from app.payouts.models import PayerApp
 from app.payouts.states import PayerState
 from tests.factories.prizes import MCHID, OPERATOR, PrizeWorld, payer_details
@@ -135,3 +136,30 @@ def test_the_whole_way_works_on_sqlite_too(sqlite_db: Database, clock: ManualClo
     world.drain()
     assert world.books()["paid"] == sum(world.pay.paid().values()) == 200
     assert world.read(open_alerts) == []
+
+
+def test_a_payer_keeps_its_method(world: PrizeWorld) -> None:
+    """Open bills are asked about by it."""
+    packets = payer_details(
+        (world.app_id,),
+        method=PayMethod.RED_PACKET,
+        apiv2_key="0" * 32,
+        client_certificate="-----BEGIN CERTIFICATE-----",
+        scene_id="",
+        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in PACKET_TEXTS),
+        notify_url=None,
+        product_max_fen=20_000,
+    )
+    with pytest.raises(BadPayer, match="so it stays"):
+        world.do(operations.save_payer, payer=packets, actor=OPERATOR)
+    with pytest.raises(BadPayer, match="neither a callback address"):
+        world.do(operations.save_payer, payer=replace(packets, notify_url="https://x.cn/c"), actor=OPERATOR)
+    other = replace(packets, mchid="1900000002")
+    payer_id = world.do(operations.save_payer, payer=other, actor=OPERATOR)
+    stored = world.read(
+        lambda session: session.execute(
+            text("SELECT apiv2_key FROM payers WHERE apiv2_key > ''")
+        ).scalar_one()
+    )
+    assert b"0" * 32 not in bytes(stored)
+    assert world.do(operations.save_payer, payer=replace(other, name="Renamed"), actor=OPERATOR) == payer_id

@@ -122,3 +122,10 @@ def test_a_draft_may_leave_everything_out_and_is_told_what() -> None:
     for name in ("organiser", "participation", "claim"):
         del source[name]
     assert len(missing_fields(parse_rules(source))) == 7
+
+
+def test_a_prize_below_what_the_payer_can_send_is_not_promised() -> None:
+    of = rules(prizes=[money("coin", 99)], pools=[pool("everybody", 0, {"coin": 1})])
+    found = refusals(of, payer_limit_fen=20_000, payer_least_fen=100)
+    assert [(fault.path, fault.code) for fault in found] == [("prizes.coin", "prize_below_payer_minimum")]
+    assert refusals(of, payer_limit_fen=20_000, payer_least_fen=99) == []

@@ -1,8 +1,11 @@
 """What the platform allows a payer: its faults are named before the platform sees them."""
 
+from typing import Any
+
 import pytest
 
-from app.payouts.interfaces import ReportInfo
+from app.payouts import limits
+from app.payouts.interfaces import PayMethod, ReportInfo
 from app.payouts.limits import SCENES, faults, recv_style
 
 
@@ -37,3 +40,39 @@ def test_all_faults_are_listed_at_once() -> None:
 )
 def test_a_red_packet_has_at_most_200_yuan(wanted: str | None, amount_fen: int, shown: str | None) -> None:
     assert recv_style(wanted, amount_fen) == shown
+
+
+PACKET: dict[str, Any] = {
+    "scene_id": "",
+    "report_infos": [ReportInfo(name, "1.2.3.4") for name in limits.PACKET_TEXTS],
+    "product_max_fen": 20_000,
+    "apiv2_key": "0" * 32,
+    "certificate": "-----BEGIN CERTIFICATE-----\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"scene_id": "PRODUCT_2", "product_max_fen": 100_000}, None),
+        ({"scene_id": "1000"}, "scene of red packets"),
+        ({"product_max_fen": 20_001}, "1 to 200 yuan"),
+        ({"report_infos": PACKET["report_infos"][:-1]}, "demands exactly"),
+        ({"report_infos": [ReportInfo(n, "x" * 33) for n in limits.PACKET_TEXTS]}, "send_name has 1 to 32"),
+        ({"apiv2_key": None}, "APIv2 key"),
+        ({"certificate": "-----BEGIN PRIVATE KEY-----"}, "apiclient_cert.pem"),
+    ],
+)
+def test_what_a_payer_of_red_packets_needs(changes: dict[str, Any], words: str | None) -> None:
+    found = limits.packet_faults(**(PACKET | changes))
+    assert (words is None) == (not found)
+    assert words is None or words in found[0]
+
+
+def test_what_a_product_can_move() -> None:
+    red, transfer = PayMethod.RED_PACKET, PayMethod.TRANSFER
+    assert [limits.payable(red, "", fen) for fen in (99, 100, 20_000, 20_001)] == [False, True, True, False]
+    assert limits.payable(red, "PRODUCT_1", 20_001)
+    assert [limits.payable(transfer, "1000", fen) for fen in (9, 10)] == [False, True]
+    assert (limits.least_fen(red, ""), limits.least_fen(red, "PRODUCT_1")) == (100, 10)
