@@ -4,15 +4,20 @@ Whatever is not genuine changes nothing: a wrong signature, an old or foreign on
 probes. A repeat is answered like the first, since the platform repeats until it is.
 """
 
+from contextlib import suppress
+
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, request
 from sqlalchemy.orm import Session
 
+from app.factory import Container
 from app.http.access import public
 from app.http.intake import read_body
 from app.kernel.boundaries import reach
 from app.payouts import operations as payouts
 from app.payouts import queries
+from app.payouts.interfaces import ForgedCallback, PayerCredentials, TransferNotice, UnexpectedCallback
+from app.payouts.old_keys import former_credentials
 from miniprogram_api import context
 
 callbacks = FlaskBlueprint("callbacks", __name__, url_prefix="/miniprogram/v1/callbacks")
@@ -27,7 +32,7 @@ def receive_pay(mchid: str) -> Response:
     with container.db.read() as session:
         payer = queries.payer_of(session, mchid)
         credentials = queries.credentials(payer)
-    notice = container.transfers.parse_callback(credentials, dict(request.headers), body)
+    notice = _read(container, payer.id, credentials, body)
 
     def record(session: Session) -> None:
         payouts.record_notice(session, notice=notice, now=context.now())
@@ -36,3 +41,17 @@ def receive_pay(mchid: str) -> Response:
     container.db.transact(record)
     reach("edge.recorded")
     return Response(status=204)
+
+
+def _read(container: Container, payer_id: int, present: PayerCredentials, body: bytes) -> TransferNotice:
+    """Read a notice with the payer's keys, or with those of lately; its present ones say why not."""
+    headers = dict(request.headers)
+    try:
+        return container.transfers.parse_callback(present, headers, body)
+    except (ForgedCallback, UnexpectedCallback):
+        with container.db.read() as session:
+            former = former_credentials(session, payer_id, present, now=context.now())
+        for credentials in former:
+            with suppress(ForgedCallback, UnexpectedCallback):
+                return container.transfers.parse_callback(credentials, headers, body)
+        raise

@@ -58,6 +58,18 @@ class Payer(Base):
     created_at: Mapped[datetime] = moment()
 
 
+class PayerOldKeys(Base):
+    """Keys that a payer had before its present ones: callbacks may come with them until `until`."""
+
+    __tablename__ = "payer_old_keys"
+    id: Mapped[int] = id_column()
+    payer_id: Mapped[int] = ref("payers.id", index=True)
+    apiv3_key: Mapped[str] = encrypted("payer_old_keys.apiv3_key", data_class=DataClass.SECRET)
+    public_key_id: Mapped[str] = text_column(64, exact=True)
+    public_key: Mapped[str] = long_text()
+    until: Mapped[datetime] = moment()
+
+
 class PayerApp(Base):
     """An app that a merchant number is bound to on the platform: only there can its bills be confirmed."""
 

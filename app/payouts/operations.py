@@ -35,6 +35,7 @@ from app.payouts.errors import (
 from app.payouts.interfaces import PayMethod, ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
 from app.payouts.numbers import bill_number
+from app.payouts.old_keys import keep_old_keys
 from app.payouts.queries import BillView
 from app.payouts.states import (
     PAYER_TRANSITIONS,
@@ -367,9 +368,9 @@ def _faults(payer: PayerDetails) -> list[str]:
 def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
     """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
 
-    Bills that are open keep what they were opened with. A payer keeps its state, its brand and its method,
-    by which open bills are asked about: raises BadPayer when another one is given, or when the details break
-    a rule of the platform.
+    Bills that are open keep what they were opened with; callbacks may come with the keys that it had for a
+    week more. A payer keeps its state, its brand and its method, by which open bills are asked about: raises
+    BadPayer when another one is given, or when the details break a rule of the platform.
     """
     faults = _faults(payer)
     if faults:
@@ -410,6 +411,8 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
         if known.method is not payer.method:
             raise BadPayer(f"this merchant number pays by {known.method.value} here, and so it stays")
         payer_id = known.id
+        keys = (payer.apiv3_key, payer.public_key_id, payer.public_key)
+        keep_old_keys(session, known, keys, now=now)
         session.connection().execute(update(Payer).where(Payer.id == payer_id).values(values))
         session.expire(known)
     connection = session.connection()

@@ -13,11 +13,16 @@ import requests
 import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app.db.base import Base
+from app.payouts.models import Payer
+from app.payouts.operations import save_payer
+from tests.factories.prizes import payer_details
 from tests.support.loopback import LoopbackServer, Seen
-from tests.support.shop import API, MCHID, Shop, Shopper
+from tests.support.sandbox import new_private_key, public_key_of
+from tests.support.shop import API, MCHID, OLGA, Shop, Shopper
 
 PATH = f"{API}/callbacks/pay/{MCHID}"
 
@@ -209,3 +214,44 @@ def test_no_made_up_callback_is_believed_or_breaks_anything(shop: Shop) -> None:
 
     fuzz()
     assert _everything(shop) == before
+
+
+@pytest.mark.parametrize("changed", ["public key", "APIv3 key", "both"])
+def test_a_callback_with_the_keys_of_before_the_exchange_counts(shop: Shop, changed: str) -> None:
+    shopper, award, seen = _genuine(shop)
+    now, merchant = shop.container.clock.now(), shop.merchant
+    fresh: dict[str, str] = {}
+    if changed != "APIv3 key":
+        fresh |= {"public_key_id": "PUB_KEY_ID_NEW", "public_key": public_key_of(new_private_key())}
+    details = payer_details(
+        (shop.ids["app"],),
+        **{
+            "mchid": merchant.mchid,
+            "serial_no": merchant.serial_no,
+            "private_key": merchant.private_key_pem,
+            "apiv3_key": merchant.apiv3_key if changed == "public key" else "n" * 32,
+            "public_key_id": merchant.platform_public_key_id,
+            "public_key": merchant.platform_public_key_pem,
+            **fresh,
+        },
+    )
+
+    def exchange(session: Session) -> None:
+        save_payer(session, payer=details, now=now, actor=OLGA)
+
+    shop.container.db.transact(exchange)
+
+    assert _send(shop, seen, body=seen.body + b" ") == 401
+    assert _send(shop, seen) == 204
+    shopper.wait_for(award, "fulfilled")
+
+
+def test_without_keys_of_before_the_same_callback_is_refused(shop: Shop) -> None:
+    _, _, seen = _genuine(shop)
+
+    def exchange(session: Session) -> None:
+        session.execute(update(Payer).values(public_key_id="PUB_KEY_ID_NEW"))
+
+    shop.container.db.transact(exchange)
+
+    assert _send(shop, seen) == 401

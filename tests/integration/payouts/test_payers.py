@@ -1,10 +1,12 @@
 """Payers: set up, changed, paused and resumed; their secrets sealed."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
@@ -16,7 +18,8 @@ from app.payouts import operations, queries
 from app.payouts.errors import BadPayer, UnknownPayer
 from app.payouts.interfaces import PayMethod, ReportInfo
 from app.payouts.limits import PACKET_TEXTS
-from app.payouts.models import PayerApp
+from app.payouts.models import PayerApp, PayerOldKeys
+from app.payouts.old_keys import OVERLAP, former_credentials
 from app.payouts.states import PayerState
 from tests.factories.prizes import MCHID, OPERATOR, PrizeWorld, payer_details
 
@@ -163,3 +166,30 @@ def test_a_payer_keeps_its_method(world: PrizeWorld) -> None:
     )
     assert b"0" * 32 not in bytes(stored)
     assert world.do(operations.save_payer, payer=replace(other, name="Renamed"), actor=OPERATOR) == payer_id
+
+
+def test_keys_that_were_replaced_are_kept_for_a_week(world: PrizeWorld) -> None:
+    def former() -> list[tuple[str, str]]:
+        def look(session: Session, now: datetime) -> list[tuple[str, str]]:
+            present = queries.credentials(queries.payer_of(session, MCHID))
+            found = former_credentials(session, world.payer_id, present, now=now)
+            return [(one.public_key_id, one.apiv3_key) for one in found]
+
+        return world.do(look)
+
+    first = payer_details((world.app_id,))
+    old = (first.public_key_id, first.apiv3_key)
+    assert former() == []
+    world.do(operations.save_payer, payer=first, actor=OPERATOR)
+    assert former() == []
+
+    second = replace(first, public_key_id="PUB_KEY_ID_2", public_key="second")
+    world.do(operations.save_payer, payer=second, actor=OPERATOR)
+    assert former() == [old]
+    third = replace(second, apiv3_key="3" * 32)
+    world.do(operations.save_payer, payer=third, actor=OPERATOR)
+    assert set(former()) == {old, ("PUB_KEY_ID_2", old[1]), (old[0], "3" * 32)}
+    world.clock.advance(OVERLAP)
+    assert former() == []
+    world.do(operations.save_payer, payer=third, actor=OPERATOR)
+    assert world.read(lambda session: session.scalars(select(PayerOldKeys)).all()) == []
