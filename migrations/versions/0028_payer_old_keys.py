@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_index, create_table
 
-revision = "0025"
-down_revision = "0024"
+revision = "0028"
+down_revision = "0027"
 
 
 def upgrade() -> None:
