@@ -9,13 +9,14 @@ from app.codes.operations import ScanResult
 from app.codes.outcome import CodeFacts
 from app.goods.queries import DeliveryView
 from app.http.schemas import moment
+from app.incentives.operations import CaseReward
 from app.members.queries import Membership
 from app.points.queries import EntryView
 from app.rewards.models import AwardKind
 from app.rewards.queries import AwardView
 from app.vouchers.queries import VoucherView
 from miniprogram_api.context import encode
-from miniprogram_api.texts import OUTCOMES
+from miniprogram_api.texts import CASE_OUTCOMES, OUTCOMES
 
 
 def person(person_id: int, membership: Membership | None, *, virtual: bool) -> dict[str, Any]:
@@ -46,6 +47,17 @@ def scan(result: ScanResult) -> dict[str, Any]:
         "first_scanned_at": moment(result.first_scanned_at),
         "first_scanned_by_me": result.first_scanned_by_me,
         "earlier_scans": result.earlier_scans,
+    }
+
+
+def staff_reward(reward: CaseReward) -> dict[str, Any]:
+    """Return what a case earned who works in a store, with the words for it."""
+    words = CASE_OUTCOMES[reward.outcome]
+    return {
+        "outcome": reward.outcome.value,
+        "points": reward.points,
+        "text_zh": words.zh,
+        "text_en": words.en,
     }
 
 

@@ -40,7 +40,8 @@ def create_scan(body: dict[str, Any]) -> Response:
     """Record a scan and learn what comes next.
 
     Scanning burns nothing, however often and by whomever. `next` says what to show: the consent, the
-    phone-number button (which may be declined), the draw, the result of an earlier draw, or nothing.
+    phone-number button (which may be declined), the draw, the result of an earlier draw, or nothing. Store
+    staff who scan a case of their dealer's get points for it, once a case: `staff_reward` tells.
     """
     text = body.get("code") or body.get("q") or body["scene"]
     container = context.container()
@@ -76,6 +77,7 @@ def _answer(session: Session, caller: Principal, scanned: Scanned) -> dict[str, 
         "next": _next(session, caller, scanned),
         "draw": None if drawn is None else present.draw(drawn),
         "award": None if award is None else present.award(award),
+        "staff_reward": None if scanned.staff_reward is None else present.staff_reward(scanned.staff_reward),
     }
 
 

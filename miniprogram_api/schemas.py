@@ -10,6 +10,7 @@ from app.codes.outcome import ScanOutcome
 from app.goods.models import DeliveryState
 from app.http.paging import PageAnswer
 from app.http.schemas import BaseSchema, Decimal, Moment, Pattern, PublicId, Text, Yes
+from app.incentives.operations import CaseOutcome
 from app.members.member_code import Purpose
 from app.members.models import AgeBand
 from app.rewards.models import AwardKind, AwardState, DeliveryWay
@@ -218,6 +219,15 @@ class AwardView(BaseSchema):
     resolved_at = Moment(required=True, allow_none=True)
 
 
+class StaffRewardView(BaseSchema):
+    """What a case earned somebody who works in a store; `points` are theirs, 0 when they got none."""
+
+    outcome = _one_of(*CaseOutcome)
+    points = fields.Integer(required=True)
+    text_zh = fields.String(required=True)
+    text_en = fields.String(required=True)
+
+
 class ScanAnswer(BaseSchema):
     """What the scan came to and what the page shows next."""
 
@@ -227,6 +237,7 @@ class ScanAnswer(BaseSchema):
     next = _one_of("consent", "phone", "draw", "result", "none")
     draw = fields.Nested(DrawView, required=True, allow_none=True)
     award = fields.Nested(AwardView, required=True, allow_none=True)
+    staff_reward = fields.Nested(StaffRewardView, required=True, allow_none=True)
 
 
 class DrawBody(BaseSchema):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.codes.outcome import ScanOutcome
+from app.incentives.operations import CaseOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,19 @@ OUTCOMES = {
     ),
 }
 """What the mini-program shows for each outcome of a scan."""
+
+CASE_OUTCOMES = {
+    CaseOutcome.GRANTED: Text("门店奖励积分已到账。", "Your points for this case are there."),
+    CaseOutcome.GRANTED_BEFORE: Text("您已领取过这一箱的积分。", "You have had the points for this case."),
+    CaseOutcome.GRANTED_TO_ANOTHER: Text(
+        "这一箱的积分已被他人领取。", "Somebody else has had the points for this case."
+    ),
+    CaseOutcome.NOT_FOR_STORE: Text(
+        "这一箱不是发往您门店所属经销商的，没有积分。",
+        "This case was not shipped to your store's dealer and earns no points.",
+    ),
+}
+"""What it shows store staff who scan a case."""
 
 GENUINE = Text("正品：这是我们发出的码。", "Genuine: we issued this code.")
 NOT_GENUINE = Text("请注意：未能确认为正品", "Take care: not confirmed as genuine")

@@ -125,6 +125,9 @@ class Act(StrEnum):
     PLACEMENT_ADDED = "placement.added"
     DEALER_SAVED = "dealer.saved"
     STORE_SAVED = "store.saved"
+    STAFF_REGISTERED = "staff.registered"
+    STAFF_DISMISSED = "staff.dismissed"
+    STAFF_REWARD_SET = "staff.reward_set"
     POLICY_PUBLISHED = "policy.published"
     BATCH_CREATED = "batch.created"
     CODES_PRINTED = "codes.printed"
@@ -205,6 +208,9 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.PLACEMENT_ADDED: Permission.CATALOGUE_CHANGE,
     Act.DEALER_SAVED: Permission.CATALOGUE_CHANGE,
     Act.STORE_SAVED: Permission.CATALOGUE_CHANGE,
+    Act.STAFF_REGISTERED: Permission.CATALOGUE_CHANGE,
+    Act.STAFF_DISMISSED: Permission.CATALOGUE_CHANGE,
+    Act.STAFF_REWARD_SET: Permission.CAMPAIGN_EDIT,
     Act.POLICY_PUBLISHED: Permission.POLICY_PUBLISH,
     Act.BATCH_CREATED: Permission.CODES_ORDER,
     Act.CODES_PRINTED: Permission.CODES_ORDER,

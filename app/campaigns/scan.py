@@ -15,8 +15,9 @@ from app.catalogue.queries import ProductView
 from app.codes.book import CodeBook
 from app.codes.format import Parsed
 from app.codes.operations import ScanResult, record_scan
-from app.codes.outcome import CodeFacts, ScanOutcome
+from app.codes.outcome import CodeFacts, CodeLevel, ScanOutcome
 from app.identity.queries import Principal
+from app.incentives.operations import CaseReward, reward_case
 from app.risk.book import RiskBook
 from app.risk.counting import count_scan
 
@@ -29,13 +30,15 @@ class Scanned:
     """A recorded scan.
 
     product: None when it was no code of ours. offer: the campaign that the code can be drawn for now.
-    may_draw: the scanner has joined and agrees to the current privacy policy.
+    may_draw: the scanner has joined and agrees to the current privacy policy. staff_reward: what a member
+    who works in a store gets for a case; None for everybody else.
     """
 
     result: ScanResult
     product: ProductView | None
     offer: Offer | None
     may_draw: bool
+    staff_reward: CaseReward | None = None
 
 
 def scan(
@@ -53,7 +56,8 @@ def scan(
     """Record a scan and return what it shows (CODE-08); raise NotACode for what has not the shape of a code.
 
     `region_hint` is the adcode of the scan, `address` the network address, if known. Where `risk` is switched
-    on, a scan of a code that is on sale is counted: one statement more, the last one.
+    on, a scan of a code that is on sale is counted: one statement more, the last one. A case that store staff
+    scan earns them their reward, once (CODE-09).
     """
     cluster = principal.cluster
     seen: Seen | None = None
@@ -88,4 +92,14 @@ def scan(
             address=address,
             now=now,
         )
-    return Scanned(result, seen.shelf.product, offer, seen.may_draw)
+    staff_reward = None
+    is_case = result.outcome is ScanOutcome.PACKAGE and seen.code.level is CodeLevel.CASE
+    if is_case and seen.may_draw and not principal.virtual:
+        staff_reward = reward_case(
+            session,
+            case=seen.code,
+            person_id=principal.person_id,
+            person_ids=cluster.person_ids,
+            now=now,
+        )
+    return Scanned(result, seen.shelf.product, offer, seen.may_draw, staff_reward)

@@ -22,6 +22,7 @@ from app.cli.persons import persons
 from app.cli.places import apps, brands, dealers, products, stores
 from app.cli.reconcile import reconcile
 from app.cli.risk import risk
+from app.cli.staff import staff
 from app.cli.trace import trace
 from app.cli.vouchers import vouchers
 
@@ -67,6 +68,7 @@ _GROUPS = (
     reconcile,
     restore,
     risk,
+    staff,
     stores,
     trace,
     vouchers,

@@ -1,0 +1,112 @@
+"""Somebody who works in a store scans the cases that come in, over HTTP and set up from the shell."""
+
+import base64
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli.main import saoma
+from app.codes.queries import print_pack
+from app.db import secrets
+from app.db.secrets import KeyRing
+from app.incentives import operations
+from tests.factories.store_world import POINTS, set_up
+from tests.support.operators import enter, operators_environment
+from tests.support.shop import OLGA, Shop, Shopper
+
+
+def _cases(shop: Shop) -> list[str]:
+    """Make cases, of which the first went to the store's dealer and the second elsewhere; set a reward."""
+    container = shop.container
+    now = container.clock.now()
+    batch_id = container.db.transact(lambda session: set_up(session, shop.ids["product"], now))
+    container.db.transact(
+        lambda session: operations.set_reward(
+            session,
+            brand_id=shop.ids["brand"],
+            points=POINTS,
+            starts_at=now - timedelta(hours=1),
+            ends_at=now + timedelta(days=1),
+            actor=OLGA,
+            now=now,
+        )
+    )
+    with container.db.read() as session:
+        pack = print_pack(session, book=container.code_book, batch_id=batch_id, now=now)
+        return [pack.code(0), pack.code(10)]
+
+
+def _employ(shop: Shop, clerk: Shopper) -> None:
+    container = shop.container
+    person_id = container.public_ids.decode("pe", clerk.ok("GET", "/me")["person"]["id"])
+    container.db.transact(
+        lambda session: operations.register(
+            session, person_id=person_id, store_code="S-1", actor=OLGA, now=container.clock.now()
+        )
+    )
+
+
+def test_a_case_earns_points_once_and_says_so(shop: Shop) -> None:
+    cases = _cases(shop)
+    shopper, clerk = shop.shopper().member(), shop.shopper().member()
+    assert shopper.scan(cases[0])["staff_reward"] is None
+    _employ(shop, clerk)
+
+    first = clerk.scan(cases[0])
+    assert (first["scan"]["outcome"], first["next"], first["award"]) == ("package", "none", None)
+    assert (first["staff_reward"]["outcome"], first["staff_reward"]["points"]) == ("granted", POINTS)
+    assert clerk.scan(cases[0])["staff_reward"]["outcome"] == "granted_before"
+    assert clerk.scan(cases[1])["staff_reward"] == {
+        "outcome": "not_for_store",
+        "points": 0,
+        "text_zh": "这一箱不是发往您门店所属经销商的，没有积分。",
+        "text_en": "This case was not shipped to your store's dealer and earns no points.",
+    }
+    assert clerk.ok("GET", "/points") == {"points": POINTS}
+    (entry,) = clerk.ok("GET", "/points/entries")["items"]
+    assert (entry["manner"], entry["points"]) == ("staff_case", POINTS)
+    assert shop.faults_of_the_books() == []
+
+
+def test_rewards_and_staff_are_set_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    environment = {
+        "SAOMA_DATA": str(tmp_path),
+        "SAOMA_MASTER_KEYS": f"1:{key}",
+        "SAOMA_CODE_KEY": key,
+        "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
+        "SAOMA_PUBLIC_URL": "https://m.example.com",
+        **operators_environment(tmp_path),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(saoma, list(arguments))
+        # The command binds the installation's key ring; the tests' own is the same key.
+        secrets.bind(KeyRing({1: bytes(range(32))}))
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result.output
+
+    run("db", "upgrade")
+    enter(run)
+    run("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
+    period = ("--from", "2026-06-01T00:00:00+08:00", "--to", "2026-09-01T00:00:00+08:00")
+    run("staff", "reward", "tea", "--points", "20", *period)
+    (told,) = json.loads(run("staff", "rewards", "--json"))
+    assert told == {
+        "brand": "tea",
+        "points": 20,
+        "from": "2026-05-31T16:00:00+00:00",
+        "to": "2026-08-31T16:00:00+00:00",
+    }
+    assert json.loads(run("staff", "list", "--store", "S-1", "--json")) == []
+    run("staff", "reward", "tea", "--points", "0", *period, code=2)
+    for wrong in ("2026-06-01", "soon"):
+        run("staff", "reward", "tea", "--points", "1", "--from", wrong, "--to", wrong, code=2)
+    run("staff", "add", "pe_aaaaaaaaaaaaa", "--store", "S-1", code=2)
+    run("staff", "remove", "pe_aaaaaaaaaaaaa", code=2)
