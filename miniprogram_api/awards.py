@@ -21,7 +21,7 @@ from app.http.idempotency import Answer
 from app.http.paging import BadCursor, PageQuery
 from app.http.schemas import moment
 from app.identity import queries as persons
-from app.identity.queries import Principal
+from app.identity.queries import Cluster, Principal
 from app.payouts import queries as bills
 from app.payouts.errors import (
     AlreadyPaid,
@@ -41,6 +41,7 @@ from app.rewards.errors import (
     AwardHeld,
     AwardLapsed,
     AwardRefused,
+    DrawsWanted,
     NotDelivered,
     OpenElsewhere,
     PhoneWanted,
@@ -49,6 +50,7 @@ from app.rewards.errors import (
     WayWanted,
 )
 from app.rewards.models import AwardKind, AwardState
+from app.rewards.queries import AwardView
 from app.vouchers.errors import VouchersOut
 from app.vouchers.queries import voucher_of
 from miniprogram_api import context, present
@@ -101,6 +103,7 @@ def read_award(award_id: str) -> Response:
         AwardRefused,
         AwardLapsed,
         AlreadyFulfilled,
+        DrawsWanted,
         AlreadyPaid,
         OpenElsewhere,
         PhoneWanted,
@@ -153,6 +156,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
                 now=now,
                 actor=context.shopper(caller),
                 phone_wanted=phone_wanted,
+                draws_made=_draws_made(session, award, cluster),
                 user_name=body.get("user_name"),
             )
         # What is shown for it is worth money: the answer is read anew each time.
@@ -224,6 +228,15 @@ def redemption_code(award_id: str) -> Response:
         return {"code": code, "expires_at": expires_at, "svg": qr.svg(qr.text_matrix(code))}
 
     return respond_json(200, context.edge().read(work))
+
+
+def _draws_made(session: Session, award: AwardView, cluster: Cluster) -> int:
+    """Return how often the caller has drawn since an award that draws unlock; for others nobody counts."""
+    if not award.unlock_draws:
+        return 0
+    return campaigns.draws_since(
+        session, campaign_id=award.campaign_id, person_ids=cluster.person_ids, moment=award.granted_at
+    )
 
 
 def _award(number: int, session: Session, caller: Principal, now: datetime) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def award(view: AwardView) -> dict[str, Any]:
         "name_en": view.name_en,
         "amount_fen": view.amount_fen,
         "points": view.points,
+        "unlock_draws": view.unlock_draws,
         "delivery": view.delivery.value if view.delivery else None,
         "granted_at": moment(view.granted_at),
         "deadline_at": moment(view.deadline_at),

@@ -214,6 +214,9 @@ class AwardView(BaseSchema):
     amount_fen = fields.Integer(required=True)
     points = fields.Integer(required=True)
     delivery = _one_of(*DeliveryWay, nullable=True)
+    unlock_draws = fields.Integer(
+        required=True, metadata=_note("further draws in the campaign that unlock it; 0 when it is not locked")
+    )
     granted_at = Moment(required=True)
     deadline_at = Moment(required=True, metadata=_note("until when it can be collected"))
     resolved_at = Moment(required=True, allow_none=True)

@@ -133,6 +133,8 @@ def _prize(path: str, old: Prize, new: Prize) -> Iterator[Change]:
         better = all(after >= before for before, after in zip(*amounts, strict=True))
         yield Change(f"{path}.amount", favours_shoppers=better)
     yield from _more(f"{path}.stock", old.stock, new.stock)
+    # Fewer draws to unlock it are better.
+    yield from _more(f"{path}.unlock_draws", -old.unlock_draws, -new.unlock_draws)
     yield from _more(f"{path}.claim_window_days", old.claim_window_days, new.claim_window_days)
 
 

@@ -13,6 +13,7 @@ from app.campaigns.errors import RulesInvalid
 from app.campaigns.profiles import CHINA, PROFILES
 from app.campaigns.reader import Fault, Node
 from app.campaigns.rules import (
+    MONEY_KINDS,
     ONE_BPS,
     SCHEMA,
     Abnormal,
@@ -44,6 +45,7 @@ _MOST_STOCK = 10_000_000_000
 _MOST_WEIGHT = 1_000_000_000
 _MOST_CLAIM_DAYS = 3650
 _CLAIM_DAYS = 30
+_MOST_UNLOCK_DRAWS = 100
 _MOST_PRIORITY = 1_000_000
 _MOST_FACTOR_BPS = 1_000_000
 _MOST_DRAWS = 1_000_000
@@ -221,6 +223,8 @@ def _read_prize(node: Node) -> Prize:
     kind = _kind_of(node)
     required: tuple[str, ...] = ("key", "name", "kind", *(_AMOUNTS[kind] if kind else ()))
     optional: tuple[str, ...] = () if kind is PrizeKind.NOTHING else ("stock", "claim_window_days")
+    if kind is None or kind in MONEY_KINDS:
+        optional = (*optional, "unlock_draws")
     # An unknown kind is reported once, without a flood of faults about the amounts of other kinds.
     got = node.fields(required, optional if kind else (*optional, *_ANY_AMOUNT))
     if "kind" in got:
@@ -244,6 +248,7 @@ def _read_prize(node: Node) -> Prize:
         delivery=got["delivery"].choice(DeliveryWay) if kind and "delivery" in got else None,
         face_fen=number("face_fen", _MOST_FEN),
         stock=number("stock", _MOST_STOCK) or None,
+        unlock_draws=number("unlock_draws", _MOST_UNLOCK_DRAWS),
         claim_window_days=number("claim_window_days", _MOST_CLAIM_DAYS) or _CLAIM_DAYS,
     )
 
@@ -348,6 +353,12 @@ def _check_promises(rules: Rules, faults: list[Fault]) -> None:
     if pays_points and rules.points_terms is None:
         reason = "say how points can be used and what 1,000 of them are worth"
         faults.append(Fault("points_terms", "missing", reason))
+    most = rules.caps.per_campaign
+    faults.extend(
+        Fault(f"prizes.{prize.key}.unlock_draws", "never_unlocked", f"nobody may draw more than {most} times")
+        for prize in rules.prizes
+        if most is not None and prize.unlock_draws >= most
+    )
     least = rules.profile.min_transfer_fen
     faults.extend(
         Fault(f"prizes.{prize.key}", "below_transfer_minimum", f"WeChat transfers {least} fen or more")

@@ -455,6 +455,7 @@ def _award(
         points_source=version.points_source if outcome.points else None,
         payer_id=candidate.payer_id if money else None,
         delivery=prize.delivery,
+        unlock_draws=prize.unlock_draws,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,
         budget=accounts[budget] if money else None,

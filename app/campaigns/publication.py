@@ -326,8 +326,8 @@ def _abnormal(rules: Rules) -> Text:
 def _claim(rules: Rules) -> list[Text]:
     claim = rules.claim
     windows = [prize for prize in rules.prizes if prize.kind is not PrizeKind.NOTHING]
-    zh = [f"- {prize.name.zh}:中奖后{prize.claim_window_days}天内" for prize in windows]
-    en = [f"- {prize.name.en}: within {prize.claim_window_days} days of winning" for prize in windows]
+    told = [_claim_window(prize) for prize in windows]
+    zh, en = [line.zh for line in told], [line.en for line in told]
     sections = [
         Text(
             "\n".join([f"领奖方式:{claim.how.zh}", "领奖期限:", *zh, f"领奖条件:{claim.conditions.zh}"]),
@@ -344,6 +344,19 @@ def _claim(rules: Rules) -> list[Text]:
         terms = rules.points_terms.text
         sections.append(Text(f"积分使用规则:{terms.zh}", f"Terms of the points: {terms.en}"))
     return sections
+
+
+def _claim_window(prize: Prize) -> Text:
+    """Return until when a prize is to be claimed, and what unlocks it before (DRAW-11)."""
+    days, draws = prize.claim_window_days, prize.unlock_draws
+    zh = f"- {prize.name.zh}:中奖后{days}天内"
+    en = f"- {prize.name.en}: within {days} days of winning"
+    if not draws:
+        return Text(zh, en)
+    return Text(
+        f"{zh};须先在本活动中再抽奖{draws}次方可领取(与是否中奖无关),逾期未解锁视为放弃",
+        f"{en}, and after {draws} more draws in this campaign, whatever they give; else forfeited",
+    )
 
 
 def _publicity(rules: Rules) -> Text:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from app.campaigns.accounts import find_accounts
@@ -239,6 +239,14 @@ def on_offer(
     return Offer(
         version.campaign_id, rules.name, rules.period.ends_at, rules.phone_policy, rules.location_counts
     )
+
+
+def draws_since(session: Session, *, campaign_id: int, person_ids: Collection[int], moment: datetime) -> int:
+    """Return how often a cluster has drawn in a campaign after a moment, by its draws (DRAW-11)."""
+    wanted = select(func.count()).where(
+        Draw.person_id.in_(person_ids), Draw.campaign_id == campaign_id, Draw.at > moment
+    )
+    return session.connection().execute(wanted).scalar_one()
 
 
 def phone_at_collection(session: Session, *, campaign_id: int) -> bool:

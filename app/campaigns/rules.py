@@ -141,6 +141,7 @@ class Prize:
     voucher, face_fen: a code from an uploaded stock, and what one is worth; a credit of variable amount is
     several such prizes, so that the published odds say how likely each amount is.
     delivery: how a winner can get goods; face_fen is what a piece is worth.
+    unlock_draws: money is paid after so many further draws in the campaign, within the time to claim it.
     stock: how many there are in the whole campaign, None for no limit.
     claim_window_days: how long the winner has to collect it.
     """
@@ -156,6 +157,7 @@ class Prize:
     face_fen: int = 0
     stock: int | None = None
     claim_window_days: int = 30
+    unlock_draws: int = 0
 
     @property
     def is_money(self) -> bool:
@@ -179,6 +181,8 @@ class Prize:
         }
         written: dict[str, Json] = {"key": self.key, "name": self.name.to_json(), "kind": str(self.kind)}
         written |= amounts[self.kind]
+        if self.unlock_draws:
+            written |= {"unlock_draws": self.unlock_draws}
         if self.kind is not PrizeKind.NOTHING:
             written |= {"stock": self.stock, "claim_window_days": self.claim_window_days}
         return written

@@ -27,7 +27,9 @@ _MAX_PATH_PART = 40
 _RETRY_AFTER_SECONDS = "5"
 
 # What a client can act on. Other extras are for our own eyes: they may hold row ids.
-_SHOWN_EXTRAS = frozenset({"outcome", "refusal", "reasons", "step", "current", "state", "appid", "errcode"})
+_SHOWN_EXTRAS = frozenset(
+    {"outcome", "refusal", "reasons", "step", "current", "state", "appid", "errcode", "missing"}
+)
 # What Flask and Werkzeug say by themselves, in our codes and with what to do about it.
 _HTTP_CODES = {
     400: ("bad_request", "the request is not well-formed HTTP"),

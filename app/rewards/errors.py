@@ -74,3 +74,10 @@ class WayWanted(Refused):
 
     code = "way_wanted"
     title = "Say how you want to get it"
+
+
+class DrawsWanted(Refused):
+    """The award is unlocked by further draws, as its campaign has published; `missing` says how many."""
+
+    code = "draws_wanted"
+    title = "Scan and draw again to unlock this"

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped
 
-from app.db.base import Base, big_int, enum_check, enum_column, id_column, moment, ref, text_column
+from app.db.base import Base, big_int, enum_check, enum_column, id_column, moment, ref, small_int, text_column
 from app.kernel.transitions import TransitionTable
 
 
@@ -73,6 +73,7 @@ class Award(Base):
         enum_check("delivery", DeliveryWay),
         CheckConstraint("amount_fen >= 0", name="amount_fen"),
         CheckConstraint("points >= 0", name="points"),
+        CheckConstraint("unlock_draws >= 0", name="unlock_draws"),
     )
     id: Mapped[int] = id_column()
     brand_id: Mapped[int] = ref("brands.id")
@@ -97,5 +98,6 @@ class Award(Base):
     stock_account: Mapped[int | None] = ref(nullable=True)
     awarded_account: Mapped[int | None] = ref(nullable=True)
     granted_at: Mapped[datetime] = moment()
+    unlock_draws: Mapped[int] = small_int(doc="further draws that its winner must make before collecting")
     deadline_at: Mapped[datetime] = moment(doc="until when it can be collected")
     resolved_at: Mapped[datetime | None] = moment(nullable=True)

@@ -36,6 +36,7 @@ from app.rewards.errors import (
     AwardHeld,
     AwardLapsed,
     AwardRefused,
+    DrawsWanted,
     NotDelivered,
     OpenElsewhere,
     PhoneWanted,
@@ -81,6 +82,7 @@ class NewAward:
     points: int = 0
     points_expire_at: datetime | None = None
     delivery: DeliveryWay | None = None
+    unlock_draws: int = 0
     payer_id: int | None = None
     remark: str = ""
     held_reason: str | None = None
@@ -149,6 +151,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
             "committed_account": award.committed.id if award.committed else None,
             "stock_account": award.stock.id if award.stock else None,
             "awarded_account": award.awarded.id if award.awarded else None,
+            "unlock_draws": award.unlock_draws,
             "granted_at": now,
             "deadline_at": award.deadline_at,
             "resolved_at": resolved_at,
@@ -173,6 +176,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
         name_en=award.name_en,
         state=state,
         reason=award.held_reason,
+        unlock_draws=award.unlock_draws,
         granted_at=now,
         deadline_at=award.deadline_at,
         resolved_at=resolved_at,
@@ -254,6 +258,7 @@ def collect(
     now: datetime,
     actor: Actor,
     phone_wanted: bool = False,
+    draws_made: int = 0,
     user_name: str | None = None,
 ) -> CollectResult:
     """Open the bill of a money award, or return the one that is open already, however often it is tapped.
@@ -261,13 +266,17 @@ def collect(
     `person_id` is the person of the session, `cluster` everybody they are, `app_id` the app in use.
     `phone_wanted`: the campaign asks for the phone number at this point and the shopper has neither given
     nor declined it; the decision is the caller's, since a prize must not hang on it (contract 13.2).
-    `user_name` is the verified name, needed from 2,000 yuan.
+    `draws_made` is how often the cluster has drawn in the award's campaign since: draws are never taken back,
+    so an award that is unlocked stays so. `user_name` is the verified name, needed from 2,000 yuan.
 
-    Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled,
+    Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, DrawsWanted,
     OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
     """
     terms = _own(session, award_id, person_id, cluster)
     _require_collectible(terms, now)
+    missing = terms.unlock_draws - draws_made
+    if terms.state is AwardState.COLLECTIBLE and missing > 0:
+        raise DrawsWanted(f"draw {missing} more times in this campaign, then collect", missing=missing)
     if terms.state is AwardState.COLLECTIBLE and phone_wanted:
         raise PhoneWanted("give your phone number, or go on without")
     bill = _bill(session, terms, cluster.person_ids, app_id, user_name, now=now, actor=actor)

@@ -27,6 +27,7 @@ class AwardView(NamedTuple):
     name_en: str
     state: AwardState
     reason: str | None
+    unlock_draws: int
     granted_at: datetime
     deadline_at: datetime
     resolved_at: datetime | None
@@ -46,6 +47,7 @@ _VIEW = (
     Award.name_en,
     Award.state,
     Award.reason,
+    Award.unlock_draws,
     Award.granted_at,
     Award.deadline_at,
     Award.resolved_at,

@@ -31,6 +31,7 @@ class Terms(NamedTuple):
     committed_account: int | None
     stock_account: int | None
     awarded_account: int | None
+    unlock_draws: int
     granted_at: datetime
     deadline_at: datetime
 
@@ -96,6 +97,7 @@ TERMS = select(
     Award.committed_account,
     Award.stock_account,
     Award.awarded_account,
+    Award.unlock_draws,
     Award.granted_at,
     Award.deadline_at,
 )

@@ -186,3 +186,19 @@ def test_a_voucher_of_more_worth_is_welcome_and_another_kind_is_not_by_itself() 
     assert between(face_fen=1600) == [Change("prizes.video.amount", favours_shoppers=True)]
     assert between(face_fen=1400) == [Change("prizes.video.amount", favours_shoppers=False)]
     assert between(voucher="coupon") == [Change("prizes.video", favours_shoppers=False)]
+
+
+def test_fewer_draws_to_unlock_money_are_welcome_and_more_are_not() -> None:
+    def between(before: int, after: int) -> list[Change]:
+        old, new = (
+            rules(
+                prizes=[money("yuan", 100, **({"unlock_draws": draws} if draws else {}))],
+                pools=[pool("all", 0, {"yuan": 1})],
+            )
+            for draws in (before, after)
+        )
+        return changes(old, new)
+
+    assert between(2, 1) == [Change("prizes.yuan.unlock_draws", favours_shoppers=True)]
+    assert between(1, 0) == [Change("prizes.yuan.unlock_draws", favours_shoppers=True)]
+    assert between(0, 1) == [Change("prizes.yuan.unlock_draws", favours_shoppers=False)]

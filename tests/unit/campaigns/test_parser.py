@@ -220,3 +220,21 @@ def test_goods_have_a_way_to_their_winner_a_worth_and_a_stock() -> None:
     assert parse_rules(read.to_json()) == read
     bent = document(prizes=[goods("cup", 3900, delivery="drone")], pools=[pool("all", 0, {"cup": 1})])
     assert faults_of(bent) == {("prizes[0].delivery", "unknown_choice")}
+
+
+def test_money_may_be_unlocked_by_further_draws_and_by_nothing_else() -> None:
+    """DRAW-11; sharing is no condition that could be written down (contract 13.7)."""
+    sure = [pool("everybody", 0, {"yuan": 1})]
+    locked = money("yuan", 100, unlock_draws=2)
+    read = rules(prizes=[locked], pools=sure)
+    assert read.prizes[0].unlock_draws == 2
+    assert parse_rules(read.to_json()) == read
+    assert "unlock_draws" not in json.dumps(rules(prizes=[money("yuan", 100)], pools=sure).to_json())
+    assert faults_of(document(prizes=[locked], pools=sure, caps={"per_campaign": 2})) == {
+        ("prizes.yuan.unlock_draws", "never_unlocked")
+    }
+    assert parse_rules(document(prizes=[locked], pools=sure, caps={"per_campaign": 3}))
+    bent = [voucher("video", 1500, unlock_draws=1)]
+    assert faults_of(document(prizes=bent, pools=[pool("everybody", 0, {"video": 1})])) == {
+        ("prizes[0].unlock_draws", "unknown_field")
+    }

@@ -187,3 +187,10 @@ def test_goods_are_published_with_their_worth_and_the_way_to_their_winner() -> N
     made = publish(rules(prizes=[goods("cup", 3900)], pools=[pool("everybody", 0, {"cup": 1})]))
     assert "礼品cup:实物(价值39.00元),快递寄送或门店领取,共10份" in made.text.zh
     assert "Goods cup: goods (worth 39.00 yuan), sent by courier or fetched in a store, 10" in made.text.en
+
+
+def test_what_unlocks_money_is_published_with_the_time_for_it() -> None:
+    locked = [money("yuan", 100, unlock_draws=2)]
+    made = publish(rules(prizes=locked, pools=[pool("everybody", 0, {"yuan": 1})]))
+    assert "中奖后30天内;须先在本活动中再抽奖2次方可领取(与是否中奖无关),逾期未解锁视为放弃" in made.text.zh
+    assert "within 30 days of winning, and after 2 more draws in this campaign" in made.text.en

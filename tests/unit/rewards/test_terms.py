@@ -27,6 +27,7 @@ MONEY = Terms(
     committed_account=11,
     stock_account=12,
     awarded_account=13,
+    unlock_draws=0,
     granted_at=NOON,
     deadline_at=NOON,
 )
