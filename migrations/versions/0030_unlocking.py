@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from migrations.steps import add_column, set_check
 
-revision = "0027"
-down_revision = "0026"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
