@@ -1,5 +1,8 @@
 """Every column says what it holds, and holds it in the way that its kind demands."""
 
+import subprocess
+import sys
+
 from sqlalchemy import BigInteger, Column, DateTime, Float, LargeBinary, Numeric
 from sqlalchemy.types import BINARY, TypeEngine
 
@@ -48,3 +51,20 @@ def test_money_and_points_are_whole_numbers() -> None:
 
 def _whole(column: Column[object]) -> bool:
     return column.type.python_type is int
+
+
+def test_the_command_knows_every_sealed_column() -> None:
+    """`saoma keys` exchanges and counts what it knows; a room it does not import would be left out."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import app.cli.main; from app.db.rotation import sealed_columns;"
+            + "print(*sorted(str(column) for columns in sealed_columns().values() for column in columns))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert told == sorted(_told([column for column in COLUMNS if isinstance(column.type, Encrypted)]))
