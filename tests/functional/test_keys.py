@@ -1,6 +1,8 @@
 """An operator exchanges the master key that seals, from the shell, and is stopped before a mistake."""
 
 import base64
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from app.cli.main import saoma
 from app.db import secrets
 from tests.support.operators import enter, operators_environment
 from tests.support.product import environment
+from tests.support.source import ROOT
 
 KEYS = {1: bytes(range(32)), 2: b"2" * 32, 3: b"3" * 32}
 Saoma = Callable[..., Result]
@@ -71,3 +74,16 @@ def test_a_key_that_was_dropped_too_early_is_told_at_once(
 
 def test_a_sealing_version_that_is_not_there_is_refused(run: Saoma) -> None:
     assert "SAOMA_SEALING_VERSION" in run("payers", "list", sealing="7").stderr
+
+
+def test_the_scheduler_does_not_start_without_a_key_that_is_needed(run: Saoma) -> None:
+    run("keys", "status", keys=(1, 2))
+    run("keys", "new", keys=(1,))  # which leaves the environment with the old key alone
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "version 2 is missing" in ended.stderr
+    assert "Traceback" not in ended.stderr
