@@ -73,6 +73,10 @@ def key_faults(session: Session, ring: KeyRing) -> list[str]:
                 f"{_SETTING}: version {version} is missing, and values of this database need it; put it back"
                 f" (`saoma keys retire {version}` tells when it may go)"
             )
+    if ring.sealing in known and known[ring.sealing].retired_at is not None:
+        faults.append(
+            f"{_SETTING}: version {ring.sealing} was retired; a new key takes the next higher number"
+        )
     if known and ring.versions[0] < min(known):
         faults.append(
             f"{_SETTING}: version {ring.versions[0]} lies below the lowest of this database, from which blind"

@@ -223,3 +223,6 @@ def test_a_retired_key_may_go_and_the_lowest_never(database: Database) -> None:
 
     require_keys(database, KeyRing({1: OLD, 3: b"3" * 32}), now=NOW)
     assert not database.transact(lambda session: mark_retired(session, version=2, now=NOW))
+    require_keys(database, three, now=NOW)
+    with pytest.raises(BadSettings, match="version 2 was retired"):
+        require_keys(database, KeyRing({1: OLD, 2: NEW}), now=NOW)
