@@ -42,14 +42,15 @@ race: ## Race the guards of the database: 64 connections, 50 seeds (make test ru
 	@bin/ensure-mariadb
 	@SAOMA_RACE_SEEDS=50 $(PYTHON) -m pytest -m race
 
-simulate: ## Let a ring of 500 loose on a leaked pack of 20,000 codes, and say what it took
+simulate: ## A ring of 500 with a leaked pack of 20,000 codes; a falsified day of 1,000 payouts
 	@bin/venv dev
+	@bin/ensure-mariadb
 	@$(PYTHON) -m pytest -m simulate -s
 
 crash: ## Kill 1,080 processes on the way of 5,000 payouts, then audit (make test: 40)
 	@bin/venv dev
 	@bin/ensure-mariadb
-	@SAOMA_STORM_PAYOUTS=5000 SAOMA_STORM_KILLS=1080 $(PYTHON) -m pytest -q -s tests/crash/test_storm.py
+	@SAOMA_CRASH_KILLS=5 SAOMA_STORM_PAYOUTS=5000 SAOMA_STORM_KILLS=1080 $(PYTHON) -m pytest -q -s -m crash
 
 bench: ## Measure against bare baselines; prints a table, writes bench/latest.json
 	@bin/venv dev

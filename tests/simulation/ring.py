@@ -175,6 +175,8 @@ def _scan(session: Session, visit: Visit, number: int) -> None:
         "counted_scans": 1,
         "first_at": visit.at,
         "first_person_id": visit.person,
+        "shipped_first": None,
+        "shipped_region": None,
     }
     _INSERT.run(session, row)
     count_scan(

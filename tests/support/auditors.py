@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.ledger.models import Account, TransferRow
 from app.ledger.queries import audit as audit_ledger
 from app.outbox.models import MessageState, OutboxMessage
-from app.payouts.closing import CLOSE_TOPIC
+from app.payouts.closing import CLOSE_TOPIC, NEVER_OPENED
 from app.payouts.models import Bill, Payout
 from app.payouts.operations import OPEN_TOPIC
 from app.payouts.states import BillState
@@ -32,6 +32,7 @@ class _Bill(NamedTuple):
     openid: str
     amount_fen: int
     package_info: str | None
+    fail_reason: str | None
 
 
 def audit(session: Session, book: Mapping[str, Any], *, openids: Collection[str]) -> list[str]:
@@ -43,6 +44,7 @@ def audit(session: Session, book: Mapping[str, Any], *, openids: Collection[str]
         Bill.openid,
         Bill.amount_fen,
         Bill.package_info,
+        Bill.fail_reason,
     )
     joined = select(*columns).join(Payout, Payout.id == Bill.payout_id).order_by(Bill.id)
     ours = [_Bill._make(row) for row in session.execute(joined)]
@@ -125,7 +127,8 @@ def _bills(ours: Sequence[_Bill], theirs: Sequence[Mapping[str, Any]]) -> list[s
     faults += [
         f"bill {bill.bill_no} is {bill.state} and the platform does not know it"
         for bill in known.values()
-        if bill.state is not BillState.NEW
+        # One that was closed before it ever arrived there is known to nobody else.
+        if bill.state is not BillState.NEW and bill.fail_reason != NEVER_OPENED
     ]
     return faults
 

@@ -43,7 +43,7 @@ def any_db(request: pytest.FixtureRequest) -> Iterator[Database]:
 def _row(subject: str, **changes: Any) -> dict[str, Any]:
     row = {"id": new_id(), "kind": "it's 100% \\", "subject": subject, "open_key": f"test/{subject}"}
     row |= {"severity": Severity.NOTICE, "detail": "扫码 %s", "times": 0, "first_at": NOW, "last_at": NOW}
-    return row | {"resolved_at": None, "resolved_by": None} | changes
+    return row | {"resolved_at": None, "resolved_by": None, "told_at": None} | changes
 
 
 def _subjects(session: Session, *subjects: str) -> list[str]:
