@@ -66,14 +66,9 @@ def create(
     placement = Placement.UNDER_CAP if switches["under_cap"] else Placement.OUTSIDE
 
     def work(session: Session) -> int:
-        owner = brand_id(session, brand)
-        assert owner is not None
-        found = [product for product in products(session, brand_id=owner) if product.sku == sku]
-        if not found:
-            raise click.ClickException("the brand has no product with this SKU; see `saoma products list`")
         return operations.create_batch(
             session,
-            product_id=found[0].id,
+            product_id=product_id(session, brand, sku),
             lot=lot,
             size=size,
             placement=placement,
@@ -86,6 +81,16 @@ def create(
     facts: dict[str, Json] = {"brand": brand, "sku": sku, "lot": lot, "size": size}
     made = cli.act(Act.BATCH_CREATED, work, on=lambda number: f"batch {number}", detail=facts)
     click.echo(f"batch {made}: {size:,} codes, not active yet")
+
+
+def product_id(session: Session, brand: str, sku: str) -> int:
+    """Return the id of a brand's product."""
+    owner = brand_id(session, brand)
+    assert owner is not None
+    found = [product for product in products(session, brand_id=owner) if product.sku == sku]
+    if not found:
+        raise click.ClickException("the brand has no product with this SKU; see `saoma products list`")
+    return found[0].id
 
 
 @batches.command("list")

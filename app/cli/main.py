@@ -12,6 +12,7 @@ from app.cli.codes import batches, packs
 from app.cli.context import OneLineGroup
 from app.cli.database import db
 from app.cli.doctor import doctor
+from app.cli.foreign import import_list
 from app.cli.goods import goods
 from app.cli.keys import keys
 from app.cli.members import awards, lists, placements, policies
@@ -75,6 +76,7 @@ _GROUPS = (
     whoami,
 )
 
+batches.add_command(import_list)
 for group in _GROUPS:
     saoma.add_command(group)
 

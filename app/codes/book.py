@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from app.codes.errors import CodeAltered, NotACode
 from app.codes.format import BatchKey, CodeKeys, Parsed
 from app.codes.links import CodeLink
 from app.codes.models import KEY_CONTEXT
@@ -24,6 +25,16 @@ class CodeBook:
     def read(self, text: str) -> Parsed:
         """Return what `text` (a bare code, `scene`, or `q`) says; raise NotACode or CodeAltered."""
         return self.keys.parse(self.link.extract(text))
+
+    def has_our_shape(self, text: str) -> bool:
+        """Tell whether `text` reads as a code of our format, genuine or not."""
+        try:
+            self.read(text)
+        except NotACode:
+            return False
+        except CodeAltered:
+            return True
+        return True
 
 
 def _open_key(sealed: bytes) -> BatchKey:

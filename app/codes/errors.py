@@ -65,3 +65,27 @@ class CodeAlreadyDrawn(Refused):
 
     code = "code_already_drawn"
     title = "This code has been used"
+
+
+class InvalidForeignList(Malformed):
+    """A list of foreign codes cannot be taken in like this."""
+
+    code = "invalid_foreign_list"
+
+
+class GuessableCodes(Refused):
+    """The codes of a list can be guessed from one another, and nobody said why they are taken."""
+
+    code = "guessable_codes"
+
+
+class ImportRuns(Conflict):
+    """Another process is importing the same list."""
+
+    code = "import_runs"
+
+
+class ForeignBatch(Refused):
+    """The codes of this batch were printed by somebody else: we have only their digests."""
+
+    code = "foreign_batch"

@@ -22,6 +22,8 @@ from app.codes.outcome import CodeLevel, Placement, ScanOutcome
 from app.db.base import (
     Base,
     DataClass,
+    big_int,
+    blind_index,
     encrypted,
     enum_check,
     enum_column,
@@ -35,6 +37,7 @@ from app.db.base import (
 )
 
 KEY_CONTEXT = "code_batches.key"
+FOREIGN_CONTEXT = "foreign_codes.digest"
 
 
 class RangeAspect(StrEnum):
@@ -153,3 +156,28 @@ class CodeClaim(Base):
     draw_id: Mapped[int] = ref()
     person_id: Mapped[int] = ref()
     at: Mapped[datetime] = moment()
+
+
+class ForeignList(Base):
+    """A list of codes that somebody else printed: a batch whose codes are found by their digests."""
+
+    __tablename__ = "foreign_lists"
+    batch_id: Mapped[int] = ref("code_batches.id", primary_key=True)
+    file_sha256: Mapped[str] = text_column(64, exact=True, unique=True)
+    file_name: Mapped[str] = text_column(128)
+    codes: Mapped[int] = big_int(doc="codes in the file, a count")
+    done: Mapped[int] = big_int(doc="codes read so far, a count")
+    known: Mapped[int] = big_int(doc="codes that were in a list before, a count")
+    guessable_reason: Mapped[str | None] = text_column(200, nullable=True)
+    started_at: Mapped[datetime] = moment()
+    started_by: Mapped[str] = text_column(64)
+    ended_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class ForeignCode(Base):
+    """One code of a list, by the keyed digest of its text."""
+
+    __tablename__ = "foreign_codes"
+    digest: Mapped[bytes] = blind_index(primary_key=True)
+    batch_id: Mapped[int] = ref()
+    code_index: Mapped[int] = small_int()

@@ -19,6 +19,7 @@ from app.codes.errors import (
     NoBatchLeft,
     UnknownBatch,
 )
+from app.codes.foreign import read_code
 from app.codes.format import MAX_BATCH_ID, MAX_BATCH_SIZE, Parsed
 from app.codes.models import (
     CodeBatch,
@@ -348,7 +349,7 @@ def _judge(
     session: Session, book: CodeBook, text: str, person_ids: Collection[int], look_up: LookUp
 ) -> tuple[ScanOutcome, CodeFacts | None]:
     try:
-        parsed = book.read(text)
+        parsed = read_code(session, book=book, text=text)
     except CodeAltered:
         return ScanOutcome.ALTERED, None
     facts = look_up(session, book=book, parsed=parsed)

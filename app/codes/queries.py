@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session, aliased
 
 from app.catalogue.models import Product
 from app.codes.book import CodeBook
-from app.codes.errors import CodeAltered, InvalidRange, NotACode, UnknownBatch, UnknownScan
+from app.codes.errors import CodeAltered, ForeignBatch, InvalidRange, NotACode, UnknownBatch, UnknownScan
+from app.codes.foreign import read_code
 from app.codes.format import Parsed
 from app.codes.models import (
     CodeBatch,
     CodeClaim,
     CodeRange,
     CodeRangeEvent,
+    ForeignList,
     RangeAspect,
     RangeEventKind,
     Scan,
@@ -278,7 +280,7 @@ def check(session: Session, *, book: CodeBook, text: str) -> CodeFacts | None:
     For scanners that are not WeChat, which open the link. Raise NotACode for what is no code at all.
     """
     try:
-        parsed = book.read(text)
+        parsed = read_code(session, book=book, text=text)
     except CodeAltered:
         return None
     return facts_of(session, book=book, parsed=parsed)
@@ -366,7 +368,7 @@ def print_pack(
     """Return the print pack of `count` codes from `first_index` on, or of all that follow (CODE-01).
 
     It holds the key of the batch: it is for writing files (app.codes.packs, app.codes.sheets) and nothing
-    else. Raise UnknownBatch, or InvalidRange when the batch has no such codes.
+    else. Raise UnknownBatch, ForeignBatch, or InvalidRange when the batch has no such codes.
     """
     wanted = (
         select(
@@ -385,6 +387,8 @@ def print_pack(
     row = session.connection().execute(wanted).first()
     if row is None:
         raise UnknownBatch("there is no batch with this number; `saoma batches list` shows them")
+    if session.get(ForeignList, batch_id) is not None:
+        raise ForeignBatch("the codes of this batch were printed by somebody else")
     size = row.size
     rows = size - first_index if count is None else count
     if first_index < 0 or rows < 1 or first_index + rows > size:

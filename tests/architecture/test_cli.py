@@ -11,6 +11,7 @@ WITHOUT_A_ROLE = {
     "app/cli/accounts.py::create": "so is the first administrator",
     "app/cli/accounts.py::_change_own": "everybody changes their own password, even one they must change",
     "app/cli/trace.py::import_file": "so are the portions of a file",
+    "app/cli/foreign.py::import_list": "so are the portions of a list",
     "app/cli/diversions.py::find": "does what the scheduler does anyway",
     "app/cli/persons.py::reconcile": "the steps of an act that was allowed and written down before",
 }
