@@ -310,7 +310,7 @@ def record_scan(
 
     Two statements. `person_id` scanned, `cluster` is everybody who is the same human being, `region_hint` the
     adcode of the scan if known, `look_up` what reads the code. Raise NotACode for what has not the shape of a
-    code: that is not recorded.
+    code and is in no list of foreign ones either: that is not recorded.
     """
     outcome, facts = _judge(session, book, text, cluster.person_ids, look_up)
     counts = outcome not in UNCOUNTED
