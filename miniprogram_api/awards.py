@@ -7,7 +7,9 @@ from typing import Any
 from flask import Response, current_app
 from sqlalchemy.orm import Session
 
+from app.campaigns import help_links, helping
 from app.campaigns import queries as campaigns
+from app.campaigns.errors import BadHelpLink, HelpedAlready, HelpNotWanted, OwnAward, StepWanted
 from app.codes import qr
 from app.goods import operations as goods
 from app.goods import redemption
@@ -42,6 +44,7 @@ from app.rewards.errors import (
     AwardLapsed,
     AwardRefused,
     DrawsWanted,
+    HelpersWanted,
     NotDelivered,
     OpenElsewhere,
     PhoneWanted,
@@ -62,6 +65,9 @@ from miniprogram_api.schemas import (
     CodeAnswer,
     CollectAnswer,
     CollectBody,
+    HelpAnswer,
+    HelpBody,
+    HelpLinkAnswer,
 )
 
 awards = Blueprint("awards", __name__, url_prefix="/miniprogram/v1", description="What was won")
@@ -104,6 +110,7 @@ def read_award(award_id: str) -> Response:
         AwardLapsed,
         AlreadyFulfilled,
         DrawsWanted,
+        HelpersWanted,
         AlreadyPaid,
         OpenElsewhere,
         PhoneWanted,
@@ -157,6 +164,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
                 actor=context.shopper(caller),
                 phone_wanted=phone_wanted,
                 draws_made=_draws_made(session, award, cluster),
+                helpers=_helpers(session, award, cluster),
                 user_name=body.get("user_name"),
             )
         # What is shown for it is worth money: the answer is read anew each time.
@@ -237,6 +245,63 @@ def _draws_made(session: Session, award: AwardView, cluster: Cluster) -> int:
     return campaigns.draws_since(
         session, campaign_id=award.campaign_id, person_ids=cluster.person_ids, moment=award.granted_at
     )
+
+
+def _helpers(session: Session, award: AwardView, cluster: Cluster) -> int:
+    """Return how many friends have helped with an award that they unlock."""
+    if not award.unlock_helpers:
+        return 0
+    return helping.helpers(session, award_id=award.id, person_ids=cluster.person_ids)
+
+
+@awards.route("/awards/<award_id>/help-link")
+@awards.operation(answers={200: HelpLinkAnswer}, refusals=[UnknownAward, HelpNotWanted])
+def help_link(award_id: str) -> Response:
+    """Get what is sent to friends: good until the award's deadline; and how many have helped."""
+    number = context.decode("aw", award_id)
+
+    def work(session: Session, caller: Principal, now: datetime) -> dict[str, Any]:
+        cluster = persons.cluster(session, person_id=caller.person_id)
+        found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        if not found.unlock_helpers or found.deadline_at <= now:
+            raise HelpNotWanted("it needs no help, or not any more")
+        keys = context.container().keyring.signing_keys(help_links.KEY_PURPOSE)
+        return {
+            "token": help_links.sign(keys, award_id=number, deadline_at=found.deadline_at),
+            "expires_at": moment(found.deadline_at),
+            "helpers": _helpers(session, found, cluster),
+            "wanted": found.unlock_helpers,
+        }
+
+    return respond_json(200, context.edge().read(work))
+
+
+@awards.route("/helps", methods=["POST"])
+@awards.operation(
+    body=HelpBody,
+    answers={200: HelpAnswer},
+    refusals=[
+        BadHelpLink,
+        VirtualPerson,
+        UnknownAward,
+        HelpNotWanted,
+        OwnAward,
+        HelpedAlready,
+        StepWanted,
+    ],
+    idempotency="offered",
+    per_person="20/minute",
+)
+def give_help(body: dict[str, Any]) -> Response:
+    """Help a friend, once in a campaign, after a draw of one's own in it. Whose award it is, is not told."""
+    keys = context.container().keyring.signing_keys(help_links.KEY_PURPOSE)
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        award_id = help_links.verify(keys, text=body["token"], now=now)
+        helping.help_award(session, award_id=award_id, principal=caller, now=now)
+        return Answer(200, {"helped": True})
+
+    return respond(context.edge().write(work, operation="give_help"))
 
 
 def _award(number: int, session: Session, caller: Principal, now: datetime) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def award(view: AwardView) -> dict[str, Any]:
         "amount_fen": view.amount_fen,
         "points": view.points,
         "unlock_draws": view.unlock_draws,
+        "unlock_helpers": view.unlock_helpers,
         "delivery": view.delivery.value if view.delivery else None,
         "granted_at": moment(view.granted_at),
         "deadline_at": moment(view.deadline_at),

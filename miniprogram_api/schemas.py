@@ -213,6 +213,9 @@ class AwardView(BaseSchema):
     name_en = fields.String(required=True)
     amount_fen = fields.Integer(required=True)
     points = fields.Integer(required=True)
+    unlock_helpers = fields.Integer(
+        required=True, metadata=_note("friends who must help to unlock it; 0 when it is not locked")
+    )
     delivery = _one_of(*DeliveryWay, nullable=True)
     unlock_draws = fields.Integer(
         required=True, metadata=_note("further draws in the campaign that unlock it; 0 when it is not locked")
@@ -258,6 +261,27 @@ class DrawAnswer(BaseSchema):
 
     draw = fields.Nested(DrawView, required=True)
     award = fields.Nested(AwardView, required=True, allow_none=True)
+
+
+class HelpLinkAnswer(BaseSchema):
+    """What a winner sends to friends, and how far their help has come."""
+
+    token = fields.String(required=True)
+    expires_at = Moment(required=True)
+    helpers = fields.Integer(required=True)
+    wanted = fields.Integer(required=True)
+
+
+class HelpBody(BaseSchema):
+    """The token of a friend's link."""
+
+    token = Text(64, required=True)
+
+
+class HelpAnswer(BaseSchema):
+    """The help counts."""
+
+    helped = Yes(required=True)
 
 
 class AwardsPage(PageAnswer):

@@ -133,8 +133,9 @@ def _prize(path: str, old: Prize, new: Prize) -> Iterator[Change]:
         better = all(after >= before for before, after in zip(*amounts, strict=True))
         yield Change(f"{path}.amount", favours_shoppers=better)
     yield from _more(f"{path}.stock", old.stock, new.stock)
-    # Fewer draws to unlock it are better.
+    # The less it takes to unlock it, the better.
     yield from _more(f"{path}.unlock_draws", -old.unlock_draws, -new.unlock_draws)
+    yield from _more(f"{path}.unlock_helpers", -old.unlock_helpers, -new.unlock_helpers)
     yield from _more(f"{path}.claim_window_days", old.claim_window_days, new.claim_window_days)
 
 

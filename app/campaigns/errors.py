@@ -184,3 +184,38 @@ class SoldOut(Refused):
 
     code = "campaign_sold_out"
     title = "All prizes are gone for the moment"
+
+
+class BadHelpLink(Refused):
+    """The link was not made here, or its time is over."""
+
+    code = "bad_help_link"
+    title = "This link is not good"
+
+
+class HelpNotWanted(Refused):
+    """The award needs no help, or not any more."""
+
+    code = "help_not_wanted"
+    title = "This needs no help"
+
+
+class OwnAward(Refused):
+    """Nobody helps themselves, with another account neither."""
+
+    code = "own_award"
+    title = "This is your own"
+
+
+class HelpedAlready(Refused):
+    """A person helps once in a campaign."""
+
+    code = "helped_already"
+    title = "You have helped somebody already"
+
+
+class StepWanted(Refused):
+    """Opening a link is no help: the friend scans a code of their own and draws first (contract 13.7)."""
+
+    code = "step_wanted"
+    title = "Scan a code and draw first"

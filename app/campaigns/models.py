@@ -269,3 +269,21 @@ class Draw(Base):
     outcome: Mapped[dict[str, Any]] = json_column()
     seal: Mapped[str] = text_column(64, exact=True)
     at: Mapped[datetime] = moment()
+
+
+class AwardHelp(Base):
+    """A friend's help with an award, by a draw of their own (DRAW-15); it keeps the person id of its time.
+
+    One help a person and campaign; whether somebody whom a merge has made the same person has helped is
+    asked under the lock of the cluster's root.
+    """
+
+    __tablename__ = "award_helps"
+    __table_args__ = (UniqueConstraint("campaign_id", "person_id"),)
+    award_id: Mapped[int] = ref(primary_key=True)
+    person_id: Mapped[int] = ref(primary_key=True)
+    campaign_id: Mapped[int] = ref()
+    draw_id: Mapped[int] = ref(
+        unique=True, doc="the real step: the friend's own draw after the award was won"
+    )
+    helped_at: Mapped[datetime] = moment()

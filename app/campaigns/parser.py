@@ -46,6 +46,7 @@ _MOST_WEIGHT = 1_000_000_000
 _MOST_CLAIM_DAYS = 3650
 _CLAIM_DAYS = 30
 _MOST_UNLOCK_DRAWS = 100
+_MOST_UNLOCK_HELPERS = 20
 _MOST_PRIORITY = 1_000_000
 _MOST_FACTOR_BPS = 1_000_000
 _MOST_DRAWS = 1_000_000
@@ -225,6 +226,9 @@ def _read_prize(node: Node) -> Prize:
     optional: tuple[str, ...] = () if kind is PrizeKind.NOTHING else ("stock", "claim_window_days")
     if kind is None or kind in MONEY_KINDS:
         optional = (*optional, "unlock_draws")
+    if kind is None or kind is PrizeKind.MONEY_FIXED:
+        # What friends help with is a fixed, stated benefit, never one of chance (contract 13.7).
+        optional = (*optional, "unlock_helpers")
     # An unknown kind is reported once, without a flood of faults about the amounts of other kinds.
     got = node.fields(required, optional if kind else (*optional, *_ANY_AMOUNT))
     if "kind" in got:
@@ -248,6 +252,7 @@ def _read_prize(node: Node) -> Prize:
         delivery=got["delivery"].choice(DeliveryWay) if kind and "delivery" in got else None,
         face_fen=number("face_fen", _MOST_FEN),
         stock=number("stock", _MOST_STOCK) or None,
+        unlock_helpers=number("unlock_helpers", _MOST_UNLOCK_HELPERS),
         unlock_draws=number("unlock_draws", _MOST_UNLOCK_DRAWS),
         claim_window_days=number("claim_window_days", _MOST_CLAIM_DAYS) or _CLAIM_DAYS,
     )

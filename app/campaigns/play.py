@@ -456,6 +456,7 @@ def _award(
         payer_id=candidate.payer_id if money else None,
         delivery=prize.delivery,
         unlock_draws=prize.unlock_draws,
+        unlock_helpers=prize.unlock_helpers,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,
         budget=accounts[budget] if money else None,

@@ -351,12 +351,19 @@ def _claim_window(prize: Prize) -> Text:
     days, draws = prize.claim_window_days, prize.unlock_draws
     zh = f"- {prize.name.zh}:中奖后{days}天内"
     en = f"- {prize.name.en}: within {days} days of winning"
-    if not draws:
-        return Text(zh, en)
-    return Text(
-        f"{zh};须先在本活动中再抽奖{draws}次方可领取(与是否中奖无关),逾期未解锁视为放弃",
-        f"{en}, and after {draws} more draws in this campaign, whatever they give; else forfeited",
-    )
+    if draws:
+        zh += f";须先在本活动中再抽奖{draws}次方可领取(与是否中奖无关),逾期未解锁视为放弃"
+        en += f", and after {draws} more draws in this campaign, whatever they give; else forfeited"
+    if helpers := prize.unlock_helpers:
+        zh += (
+            f";须有{helpers}位好友在此期间各自扫码参加本活动抽奖并为您助力后方可领取固定金额,每人在本活动中仅可助力一次,"
+            "分享本身不产生奖励,逾期未解锁视为放弃"
+        )
+        en += (
+            f", and after {helpers} friends have each scanned a code, drawn in this campaign and helped; each"
+            " may help once in this campaign, sharing by itself earns nothing; else forfeited"
+        )
+    return Text(zh, en)
 
 
 def _publicity(rules: Rules) -> Text:

@@ -142,6 +142,7 @@ class Prize:
     several such prizes, so that the published odds say how likely each amount is.
     delivery: how a winner can get goods; face_fen is what a piece is worth.
     unlock_draws: money is paid after so many further draws in the campaign, within the time to claim it.
+    unlock_helpers: fixed money is paid after so many friends have drawn in the campaign and helped with it.
     stock: how many there are in the whole campaign, None for no limit.
     claim_window_days: how long the winner has to collect it.
     """
@@ -158,6 +159,7 @@ class Prize:
     stock: int | None = None
     claim_window_days: int = 30
     unlock_draws: int = 0
+    unlock_helpers: int = 0
 
     @property
     def is_money(self) -> bool:
@@ -183,6 +185,8 @@ class Prize:
         written |= amounts[self.kind]
         if self.unlock_draws:
             written |= {"unlock_draws": self.unlock_draws}
+        if self.unlock_helpers:
+            written |= {"unlock_helpers": self.unlock_helpers}
         if self.kind is not PrizeKind.NOTHING:
             written |= {"stock": self.stock, "claim_window_days": self.claim_window_days}
         return written

@@ -3,7 +3,7 @@
 from app.kernel.errors import Malformed, NotFound, Refused
 
 
-class BadAddress(Malformed):
+class BadAddress(Refused):
     """Nothing could be sent there."""
 
     code = "bad_address"

@@ -81,3 +81,10 @@ class DrawsWanted(Refused):
 
     code = "draws_wanted"
     title = "Scan and draw again to unlock this"
+
+
+class HelpersWanted(Refused):
+    """The award is unlocked by friends, as its campaign has published; `missing` says how many."""
+
+    code = "helpers_wanted"
+    title = "Friends must help to unlock this"

@@ -74,6 +74,7 @@ class Award(Base):
         CheckConstraint("amount_fen >= 0", name="amount_fen"),
         CheckConstraint("points >= 0", name="points"),
         CheckConstraint("unlock_draws >= 0", name="unlock_draws"),
+        CheckConstraint("unlock_helpers >= 0", name="unlock_helpers"),
     )
     id: Mapped[int] = id_column()
     brand_id: Mapped[int] = ref("brands.id")
@@ -99,5 +100,6 @@ class Award(Base):
     awarded_account: Mapped[int | None] = ref(nullable=True)
     granted_at: Mapped[datetime] = moment()
     unlock_draws: Mapped[int] = small_int(doc="further draws that its winner must make before collecting")
+    unlock_helpers: Mapped[int] = small_int(doc="friends who must help before it can be collected")
     deadline_at: Mapped[datetime] = moment(doc="until when it can be collected")
     resolved_at: Mapped[datetime | None] = moment(nullable=True)

@@ -37,6 +37,7 @@ from app.rewards.errors import (
     AwardLapsed,
     AwardRefused,
     DrawsWanted,
+    HelpersWanted,
     NotDelivered,
     OpenElsewhere,
     PhoneWanted,
@@ -83,6 +84,7 @@ class NewAward:
     points_expire_at: datetime | None = None
     delivery: DeliveryWay | None = None
     unlock_draws: int = 0
+    unlock_helpers: int = 0
     payer_id: int | None = None
     remark: str = ""
     held_reason: str | None = None
@@ -152,6 +154,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
             "stock_account": award.stock.id if award.stock else None,
             "awarded_account": award.awarded.id if award.awarded else None,
             "unlock_draws": award.unlock_draws,
+            "unlock_helpers": award.unlock_helpers,
             "granted_at": now,
             "deadline_at": award.deadline_at,
             "resolved_at": resolved_at,
@@ -177,6 +180,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
         state=state,
         reason=award.held_reason,
         unlock_draws=award.unlock_draws,
+        unlock_helpers=award.unlock_helpers,
         granted_at=now,
         deadline_at=award.deadline_at,
         resolved_at=resolved_at,
@@ -259,6 +263,7 @@ def collect(
     actor: Actor,
     phone_wanted: bool = False,
     draws_made: int = 0,
+    helpers: int = 0,
     user_name: str | None = None,
 ) -> CollectResult:
     """Open the bill of a money award, or return the one that is open already, however often it is tapped.
@@ -267,16 +272,20 @@ def collect(
     `phone_wanted`: the campaign asks for the phone number at this point and the shopper has neither given
     nor declined it; the decision is the caller's, since a prize must not hang on it (contract 13.2).
     `draws_made` is how often the cluster has drawn in the award's campaign since: draws are never taken back,
-    so an award that is unlocked stays so. `user_name` is the verified name, needed from 2,000 yuan.
+    so an award that is unlocked stays so; `helpers`, how many friends have helped with it. `user_name` is the
+    verified name, needed from 2,000 yuan.
 
     Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, DrawsWanted,
-    OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
+    HelpersWanted, OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
     """
     terms = _own(session, award_id, person_id, cluster)
     _require_collectible(terms, now)
     missing = terms.unlock_draws - draws_made
     if terms.state is AwardState.COLLECTIBLE and missing > 0:
         raise DrawsWanted(f"draw {missing} more times in this campaign, then collect", missing=missing)
+    friends = terms.unlock_helpers - helpers
+    if terms.state is AwardState.COLLECTIBLE and friends > 0:
+        raise HelpersWanted(f"{friends} more friends must help before it is paid", missing=friends)
     if terms.state is AwardState.COLLECTIBLE and phone_wanted:
         raise PhoneWanted("give your phone number, or go on without")
     bill = _bill(session, terms, cluster.person_ids, app_id, user_name, now=now, actor=actor)

@@ -28,6 +28,7 @@ class AwardView(NamedTuple):
     state: AwardState
     reason: str | None
     unlock_draws: int
+    unlock_helpers: int
     granted_at: datetime
     deadline_at: datetime
     resolved_at: datetime | None
@@ -48,6 +49,7 @@ _VIEW = (
     Award.state,
     Award.reason,
     Award.unlock_draws,
+    Award.unlock_helpers,
     Award.granted_at,
     Award.deadline_at,
     Award.resolved_at,

@@ -32,6 +32,7 @@ class Terms(NamedTuple):
     stock_account: int | None
     awarded_account: int | None
     unlock_draws: int
+    unlock_helpers: int
     granted_at: datetime
     deadline_at: datetime
 
@@ -98,6 +99,7 @@ TERMS = select(
     Award.stock_account,
     Award.awarded_account,
     Award.unlock_draws,
+    Award.unlock_helpers,
     Award.granted_at,
     Award.deadline_at,
 )

@@ -85,7 +85,7 @@ def test_goods_are_sent_and_their_winner_sees_the_number(
     assert shopper.collect(award).json()["code"] == "way_wanted"
     path = f"/awards/{award['id']}/address"
     bad = shopper.call("POST", path, {**HOME, "phone": "12"}, key="address-0")
-    assert (bad.status_code, bad.json()["code"]) == (422, "bad_address")
+    assert (bad.status_code, bad.json()["code"]) == (409, "bad_address")
     given = shopper.ok("POST", path, HOME, key="address-1")
     assert given["award"]["state"] == "locked"
     assert given["parcel"] == {"state": "asked", "courier": None, "tracking_no": None}

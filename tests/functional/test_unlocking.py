@@ -18,3 +18,26 @@ def test_money_that_draws_unlock_is_collected_after_them(shop: Shop) -> None:
     assert (refused["status"], refused["code"], refused["missing"]) == (409, "draws_wanted", 1)
     shopper.win()
     assert shopper.collect(award).status_code in {200, 202}
+
+
+def test_friends_help_with_a_link_and_a_draw_of_their_own(shop: Shop) -> None:
+    shopper, friend = shop.shopper().member(), shop.shopper().member()
+    award = shopper.win()
+    path = f"/awards/{award['id']}/help-link"
+    assert shopper.get(path).json()["code"] == "help_not_wanted"
+    locked = shop.container.public_ids.decode("aw", award["id"])
+    with shop.container.db.engine.begin() as connection:
+        connection.execute(update(Award).where(Award.id == locked).values(unlock_helpers=1))
+
+    link = shopper.ok("GET", path)
+    assert (link["helpers"], link["wanted"]) == (0, 1)
+    assert friend.get(path).status_code == 404
+    body = {"token": link["token"]}
+    assert shopper.collect(award).json()["code"] == "helpers_wanted"
+    assert shopper.call("POST", "/helps", body).json()["code"] == "own_award"
+    assert friend.call("POST", "/helps", body).json()["code"] == "step_wanted"
+    assert friend.call("POST", "/helps", {"token": "H1"}).json()["code"] == "bad_help_link"
+    friend.win()
+    assert friend.ok("POST", "/helps", body) == {"helped": True}
+    assert shopper.ok("GET", path)["helpers"] == 1
+    assert shopper.collect(award).status_code in {200, 202}

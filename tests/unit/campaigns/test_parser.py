@@ -238,3 +238,15 @@ def test_money_may_be_unlocked_by_further_draws_and_by_nothing_else() -> None:
     assert faults_of(document(prizes=bent, pools=[pool("everybody", 0, {"video": 1})])) == {
         ("prizes[0].unlock_draws", "unknown_field")
     }
+
+
+def test_friends_unlock_a_fixed_amount_only() -> None:
+    """DRAW-15; contract 13.7: no uncertain benefit for help."""
+    sure = [pool("everybody", 0, {"yuan": 1})]
+    read = rules(prizes=[money("yuan", 100, unlock_helpers=3)], pools=sure)
+    assert read.prizes[0].unlock_helpers == 3
+    assert parse_rules(read.to_json()) == read
+    bent = [random_money("lucky", 100, 300, unlock_helpers=3)]
+    assert faults_of(document(prizes=bent, pools=[pool("everybody", 0, {"lucky": 1})])) == {
+        ("prizes[0].unlock_helpers", "unknown_field")
+    }

@@ -194,3 +194,10 @@ def test_what_unlocks_money_is_published_with_the_time_for_it() -> None:
     made = publish(rules(prizes=locked, pools=[pool("everybody", 0, {"yuan": 1})]))
     assert "中奖后30天内;须先在本活动中再抽奖2次方可领取(与是否中奖无关),逾期未解锁视为放弃" in made.text.zh
     assert "within 30 days of winning, and after 2 more draws in this campaign" in made.text.en
+
+
+def test_what_friends_unlock_is_published_with_all_its_conditions() -> None:
+    locked = [money("yuan", 100, unlock_helpers=3)]
+    made = publish(rules(prizes=locked, pools=[pool("everybody", 0, {"yuan": 1})]))
+    assert "须有3位好友在此期间各自扫码参加本活动抽奖并为您助力" in made.text.zh
+    assert "after 3 friends have each scanned a code, drawn in this campaign and helped" in made.text.en

@@ -28,6 +28,7 @@ MONEY = Terms(
     stock_account=12,
     awarded_account=13,
     unlock_draws=0,
+    unlock_helpers=0,
     granted_at=NOON,
     deadline_at=NOON,
 )
