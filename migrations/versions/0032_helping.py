@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_column, create_table, set_check
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 
 
 def upgrade() -> None:
