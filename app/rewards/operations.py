@@ -165,6 +165,12 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
         _give_points(session, award_id, award, now=now, along=movements, source=award.points_source)
     elif movements:
         post(session, movements, now=now)
+    return _granted(award_id, award, state, now, resolved_at)
+
+
+def _granted(
+    award_id: int, award: NewAward, state: AwardState, now: datetime, resolved_at: datetime | None
+) -> AwardView:
     return AwardView(
         id=award_id,
         brand_id=award.brand_id,
