@@ -20,7 +20,7 @@ Saoma = Callable[..., Result]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
+def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
     """Runs the command on an installation of its own; `ok=False` expects a refusal in one line."""
     key = base64.b64encode(bytes(range(32))).decode()
     environment = {
@@ -48,7 +48,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
             assert "Traceback" not in result.output
         return result
 
-    call("db", "upgrade")
     enter(call)
     return call
 

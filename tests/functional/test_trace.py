@@ -18,7 +18,7 @@ AT = "2026-05-04T08:00:00+08:00"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
+def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
     """The command on an installation with a dealer, 240 bottles and 10 cases."""
     key = base64.b64encode(bytes(range(32))).decode()
     environment = {
@@ -40,7 +40,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
         assert "Traceback" not in result.output
         return result
 
-    call("db", "upgrade")
     enter(call)
     call("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
     call("products", "add", "tea", "T-330", "--line", "tea", "--zh", "绿茶", "--en", "Green tea")
