@@ -30,7 +30,6 @@ from app.outbox.contracts import (
     Call,
     Done,
     EffectKind,
-    Failed,
     Message,
     Park,
     RetryAt,
@@ -42,13 +41,12 @@ from app.outbox.operations import enqueue, recall
 from app.outbox.registry import Registry
 from app.payouts import queries
 from app.payouts.advice import advice
-from app.payouts.effects import Known, load, news_of, say, slow_down
+from app.payouts.effects import BillEffect, Known, load, news_of, say, slow_down
 from app.payouts.errors import BillEnded, StillProvable, UnknownBill
 from app.payouts.interfaces import (
     PayerCredentials,
     PayMethod,
     TransferAnswer,
-    TransferGateway,
     TransferOutcome,
     TransferState,
 )
@@ -174,7 +172,7 @@ class CloseCall:
     bill_no: str
 
 
-class CloseBills:
+class CloseBills(BillEffect):
     """The effect payouts.close: asks where a bill stands, cancels it, and ends it by the platform's word."""
 
     topic: str = CLOSE_TOPIC
@@ -182,10 +180,6 @@ class CloseBills:
     batch_size: int = 10
     concurrency: int = 5
     deadline_seconds: float = 30.0
-
-    def __init__(self, gateway: TransferGateway, registry: Registry) -> None:
-        self._gateway = gateway
-        self._registry = registry
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
         """Leave out what has ended; wait for an attempt to open the bill that had begun before."""
@@ -216,33 +210,21 @@ class CloseBills:
         # Refused: its receiver may have confirmed in between.
         return self._gateway.query(request.payer, request.bill_no)
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
-        """Write what the platform said."""
-        known = load(session, [message for message, _ in results])
-        return [
-            self._settle(session, message, known[message.payload["bill"]], result, now)
-            for message, result in results
-        ]
-
-    def _settle(
-        self, session: Session, message: Message, known: Known, result: object, now: datetime
+    def answered(
+        self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
     ) -> Settlement:
-        if isinstance(result, Failed):
-            return RetryLater(result.reason)
-        assert isinstance(result, TransferAnswer)
-        match result.outcome:
+        """Write what the platform said."""
+        match answer.outcome:
             case TransferOutcome.ACCEPTED | TransferOutcome.FINAL:
-                return self._found(session, message, known, result, now)
+                return self._found(session, message, known, answer, now)
             case TransferOutcome.NOT_FOUND:
                 return self._absent(session, message, known, now)
             case TransferOutcome.FREQUENCY:
-                return slow_down(message, result, now)
+                return slow_down(message, answer, now)
             case TransferOutcome.REFUSED:
-                return Park(advice(result))
+                return Park(advice(answer))
             case _:
-                return RetryLater(say(result))
+                return RetryLater(say(answer))
 
     def _found(
         self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime

@@ -1,5 +1,6 @@
 """What the effects of payouts share: the bills of a batch, and how an answer is read and said."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.outbox import backoff
-from app.outbox.contracts import Message, RetryAt
-from app.payouts.interfaces import TransferAnswer
+from app.outbox.contracts import Failed, Message, RetryAt, RetryLater, Settlement
+from app.outbox.registry import Registry
+from app.payouts.interfaces import TransferAnswer, TransferGateway
 from app.payouts.models import Bill, Payer, Payout
 from app.payouts.news import KnownBill, News
 from app.payouts.operations import BEIJING
@@ -50,6 +52,34 @@ def load(session: Session, messages: Sequence[Message]) -> dict[int, Known]:
         .execution_options(populate_existing=True)
     )
     return {bill.id: Known(bill, payout, payer) for bill, payout, payer in session.execute(wanted)}
+
+
+class BillEffect(ABC):
+    """What the effects of bills share: the gateway, and that each answer is laid beside its bill."""
+
+    def __init__(self, gateway: TransferGateway, registry: Registry) -> None:
+        self._gateway = gateway
+        self._registry = registry
+
+    def settle(
+        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
+    ) -> list[Settlement]:
+        """Write what came of the calls; one that came to no answer is made again later."""
+        known = load(session, [message for message, _ in results])
+        settled: list[Settlement] = []
+        for message, result in results:
+            if isinstance(result, Failed):
+                settled.append(RetryLater(result.reason))
+                continue
+            assert isinstance(result, TransferAnswer)
+            settled.append(self.answered(session, message, known[message.payload["bill"]], result, now))
+        return settled
+
+    @abstractmethod
+    def answered(
+        self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
+    ) -> Settlement:
+        """Write what the platform answered about one bill."""
 
 
 def news_of(answer: TransferAnswer) -> News:

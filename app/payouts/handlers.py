@@ -20,7 +20,6 @@ from app.outbox.contracts import (
     Callback,
     Done,
     EffectKind,
-    Failed,
     Message,
     Park,
     RetryAt,
@@ -31,12 +30,11 @@ from app.outbox.contracts import (
 from app.outbox.registry import Registry
 from app.payouts import notices, operations, queries
 from app.payouts.advice import advice
-from app.payouts.effects import Known, load, news_of, say, slow_down, tomorrow
+from app.payouts.effects import BillEffect, Known, load, news_of, say, slow_down, tomorrow
 from app.payouts.interfaces import (
     PayerCredentials,
     ReportInfo,
     TransferAnswer,
-    TransferGateway,
     TransferNotice,
     TransferOutcome,
     TransferRequest,
@@ -85,7 +83,7 @@ class QueryCall:
     bill_no: str
 
 
-class OpenBills:
+class OpenBills(BillEffect):
     """The effect payouts.open: hands a bill to WeChat Pay until it waits for the shopper to confirm.
 
     Its message stays alive until the platform has the bill and we have its package_info, so a bill that
@@ -97,10 +95,6 @@ class OpenBills:
     batch_size: int = 20
     concurrency: int = 5
     deadline_seconds: float = 30.0
-
-    def __init__(self, gateway: TransferGateway, registry: Registry) -> None:
-        self._gateway = gateway
-        self._registry = registry
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
         """Build the request of each bill from its own row; hold back those whose payer is paused."""
@@ -151,36 +145,24 @@ class OpenBills:
                 return known
         return answer
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
-        """Write what came of the calls."""
-        known = load(session, [message for message, _ in results])
-        return [
-            self._settle(session, message, known[message.payload["bill"]], result, now)
-            for message, result in results
-        ]
-
-    def _settle(
-        self, session: Session, message: Message, known: Known, result: object, now: datetime
+    def answered(
+        self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
     ) -> Settlement:
-        if isinstance(result, Failed):
-            return RetryLater(result.reason)
-        assert isinstance(result, TransferAnswer)
-        match result.outcome:
+        """Write what came of the calls."""
+        match answer.outcome:
             case TransferOutcome.ACCEPTED | TransferOutcome.FINAL:
-                return self._accepted(session, message, known, result, now)
+                return self._accepted(session, message, known, answer, now)
             case TransferOutcome.SHORT_OF_FUNDS:
                 return _short_of_funds(session, known.payer, now)
             case TransferOutcome.FREQUENCY:
-                return slow_down(message, result, now)
+                return slow_down(message, answer, now)
             case TransferOutcome.NEXT_DAY:
-                return tomorrow(result, now)
+                return tomorrow(answer, now)
             case TransferOutcome.REFUSED:
-                return Done("refused while closing") if known.bill.closing_at else Park(advice(result))
+                return Done("refused while closing") if known.bill.closing_at else Park(advice(answer))
             case _:
                 # Nobody knows whether it counted: the next attempt asks before it repeats the number.
-                return RetryLater(say(result))
+                return RetryLater(say(answer))
 
     def _accepted(
         self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
@@ -201,7 +183,7 @@ class OpenBills:
         return Done(str(answer.state))
 
 
-class QueryBills:
+class QueryBills(BillEffect):
     """The effect payouts.query: asks where a bill stands that has been open too long without news."""
 
     topic: str = operations.QUERY_TOPIC
@@ -209,10 +191,6 @@ class QueryBills:
     batch_size: int = 20
     concurrency: int = 5
     deadline_seconds: float = 12.0
-
-    def __init__(self, gateway: TransferGateway, registry: Registry) -> None:
-        self._gateway = gateway
-        self._registry = registry
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
         """Leave out what has ended and what a later poll asks about; a paused payer is still asked for."""
@@ -234,29 +212,17 @@ class QueryBills:
         """Ask the platform."""
         return self._gateway.query(request.payer, request.bill_no)
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
-        """Write what the platform said."""
-        known = load(session, [message for message, _ in results])
-        return [
-            self._settle(session, message, known[message.payload["bill"]], result, now)
-            for message, result in results
-        ]
-
-    def _settle(
-        self, session: Session, message: Message, known: Known, result: object, now: datetime
+    def answered(
+        self, session: Session, message: Message, known: Known, answer: TransferAnswer, now: datetime
     ) -> Settlement:
-        if isinstance(result, Failed):
-            return RetryLater(result.reason)
-        assert isinstance(result, TransferAnswer)
-        match result.outcome:
+        """Write what the platform said."""
+        match answer.outcome:
             case TransferOutcome.ACCEPTED | TransferOutcome.FINAL:
                 cause = f"{self.topic}:{message.id}"
                 apply_news(
-                    session, self._registry, bill=known.facts, news=news_of(result), cause=cause, now=now
+                    session, self._registry, bill=known.facts, news=news_of(answer), cause=cause, now=now
                 )
-                _watch_age(session, known.bill, result, now)
+                _watch_age(session, known.bill, answer, now)
                 resolve_alert(
                     session,
                     kind=QUERY_REFUSED_ALERT,
@@ -264,11 +230,11 @@ class QueryBills:
                     by=_PLATFORM.label,
                     now=now,
                 )
-                return Done(str(result.state))
+                return Done(str(answer.state))
             case TransferOutcome.NOT_FOUND:
                 return _not_found(session, known.bill, now)
             case TransferOutcome.FREQUENCY:
-                return slow_down(message, result, now)
+                return slow_down(message, answer, now)
             case TransferOutcome.REFUSED:
                 raise_alert(
                     session,
@@ -276,10 +242,10 @@ class QueryBills:
                     subject=str(known.payer.id),
                     severity=Severity.CRITICAL,
                     detail=f"WeChat Pay refuses to tell where bills of merchant {known.payer.mchid} stand."
-                    f" {advice(result)}",
+                    f" {advice(answer)}",
                     now=now,
                 )
-        return RetryLater(say(result))
+        return RetryLater(say(answer))
 
 
 class BillNotices:
