@@ -1,46 +1,25 @@
 """A list of old codes is taken in from the shell, and goes on after a stop."""
 
-import base64
 import json
 import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from app.cli.main import saoma
 from app.codes import foreign
-from app.db import secrets
-from app.db.secrets import KeyRing
-from tests.support.operators import enter, operators_environment
+from tests.support.operators import shell
 
 RANDOM = random.Random(11)
 
 
 def test_a_list_goes_in_once_and_goes_on_after_a_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = base64.b64encode(bytes(range(32))).decode()
-    environment = {
-        "SAOMA_DATA": str(tmp_path),
-        "SAOMA_MASTER_KEYS": f"1:{key}",
-        "SAOMA_CODE_KEY": key,
-        "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
-        "SAOMA_PUBLIC_URL": "https://m.example.com",
-        **operators_environment(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    call = shell(sqlite_url, tmp_path, monkeypatch)
 
     def run(*arguments: str, code: int = 0) -> str:
-        result = CliRunner().invoke(saoma, list(arguments))
-        # The command binds the installation's key ring; the tests' own is the same key.
-        secrets.bind(KeyRing({1: bytes(range(32))}))
-        assert result.exit_code == code, result.output
-        return result.output
+        return str(call(*arguments, code=code).output)
 
-    run("db", "upgrade")
-    enter(run)
     run("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
     run("products", "add", "tea", "T-330", "--line", "tea", "--zh", "绿茶", "--en", "Green tea")
     monkeypatch.setattr(foreign, "PORTION", 10)

@@ -1,20 +1,15 @@
 """Somebody who works in a store scans the cases that come in, over HTTP and set up from the shell."""
 
-import base64
 import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from app.cli.main import saoma
 from app.codes.queries import print_pack
-from app.db import secrets
-from app.db.secrets import KeyRing
 from app.incentives import operations
 from tests.factories.store_world import POINTS, set_up
-from tests.support.operators import enter, operators_environment
+from tests.support.operators import shell
 from tests.support.shop import OLGA, Shop, Shopper
 
 
@@ -71,29 +66,14 @@ def test_a_case_earns_points_once_and_says_so(shop: Shop) -> None:
     assert shop.faults_of_the_books() == []
 
 
-def test_rewards_and_staff_are_set_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = base64.b64encode(bytes(range(32))).decode()
-    environment = {
-        "SAOMA_DATA": str(tmp_path),
-        "SAOMA_MASTER_KEYS": f"1:{key}",
-        "SAOMA_CODE_KEY": key,
-        "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
-        "SAOMA_PUBLIC_URL": "https://m.example.com",
-        **operators_environment(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def test_rewards_and_staff_are_set_from_the_shell(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = shell(sqlite_url, tmp_path, monkeypatch)
 
     def run(*arguments: str, code: int = 0) -> str:
-        result = CliRunner().invoke(saoma, list(arguments))
-        # The command binds the installation's key ring; the tests' own is the same key.
-        secrets.bind(KeyRing({1: bytes(range(32))}))
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result.output
+        return str(call(*arguments, code=code).output)
 
-    run("db", "upgrade")
-    enter(run)
     run("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
     period = ("--from", "2026-06-01T00:00:00+08:00", "--to", "2026-09-01T00:00:00+08:00")
     run("staff", "reward", "tea", "--points", "20", *period)

@@ -1,17 +1,13 @@
 """An operator imports what the factory and the warehouse report, and follows a bottle."""
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from app.cli.main import saoma
-from app.db import secrets
-from app.db.secrets import KeyRing
-from tests.support.operators import enter, operators_environment
+from tests.support.operators import shell
 
 Saoma = Callable[..., Result]
 AT = "2026-05-04T08:00:00+08:00"
@@ -20,27 +16,7 @@ AT = "2026-05-04T08:00:00+08:00"
 @pytest.fixture
 def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
     """The command on an installation with a dealer, 240 bottles and 10 cases."""
-    key = base64.b64encode(bytes(range(32))).decode()
-    environment = {
-        "SAOMA_DATA": str(tmp_path),
-        "SAOMA_MASTER_KEYS": f"1:{key}",
-        "SAOMA_CODE_KEY": key,
-        "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
-        "SAOMA_PUBLIC_URL": "https://m.example.com",
-        **operators_environment(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-    def call(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(saoma, list(arguments))
-        # The command binds the installation's key ring; the tests' own is the same key.
-        secrets.bind(KeyRing({1: bytes(range(32))}))
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    enter(call)
+    call = shell(sqlite_url, tmp_path, monkeypatch)
     call("brands", "add", "tea", "--zh", "茶", "--en", "Tea")
     call("products", "add", "tea", "T-330", "--line", "tea", "--zh", "绿茶", "--en", "Green tea")
     call("batches", "create", "tea", "T-330", "--lot", "L-1", "--size", "240", "--under-cap")
