@@ -25,6 +25,7 @@ _PLAIN = (
     "location_counts",
     "regions_stated",
     "times_stated",
+    "tax",
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from app.campaigns.conditions import Conditions
 from app.campaigns.reader import Fault
 from app.campaigns.rules import Rules, Text
+from app.campaigns.taxing import below_minimum
 from app.kernel.fen import format_yuan
 
 
@@ -25,6 +26,7 @@ def refusals(rules: Rules, *, payer_limit_fen: int | None, payer_least_fen: int 
         *_too_high(rules),
         *_beyond_payer(rules, payer_limit_fen),
         *_below_payer(rules, payer_least_fen),
+        *below_minimum(rules, least_fen=max(payer_least_fen, rules.profile.min_transfer_fen)),
         *_weighting(rules),
     ]
 

@@ -110,13 +110,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A prize with the amount that this draw would give."""
+    """A prize with the amount that this draw would give, and what that costs the budget, tax included."""
 
     prize: Prize
     base: int
     multipliers: tuple[str, ...]
     factor_bps: int
     amount: int
+    charge_fen: int
     rolls: tuple[Roll, ...]
 
 
@@ -181,7 +182,8 @@ def _offer(facts: DrawFacts, rules: Rules, prize: Prize, stream: DrawStream) -> 
         rolls = (stream.roll(f"amount:{prize.key}", prize.max_fen - prize.min_fen + 1),)
         base += rolls[0].value
     multipliers, factor_bps = _factor(facts, rules, prize)
-    return _Offer(prize, base, multipliers, factor_bps, base * factor_bps // ONE_BPS, rolls)
+    amount = base * factor_bps // ONE_BPS
+    return _Offer(prize, base, multipliers, factor_bps, amount, rules.charge_fen(prize, amount), rolls)
 
 
 def _factor(facts: DrawFacts, rules: Rules, prize: Prize) -> tuple[tuple[str, ...], int]:
@@ -198,10 +200,10 @@ def _factor(facts: DrawFacts, rules: Rules, prize: Prize) -> tuple[tuple[str, ..
 def _shortage(facts: DrawFacts, pool: Pool, offer: _Offer) -> Shortage | None:
     if offer.prize.key in facts.sold_out:
         return Shortage.STOCK
-    if not offer.prize.is_money:
+    if not offer.charge_fen:
         return None
     left = facts.pool_budgets_left_fen.get(pool.key, 0) if pool.own_budget else facts.budget_left_fen
-    return None if offer.amount <= left else Shortage.BUDGET
+    return None if offer.charge_fen <= left else Shortage.BUDGET
 
 
 def _given(
@@ -256,7 +258,7 @@ def _decide_abnormal(facts: DrawFacts, rules: Rules, pool: Pool) -> Outcome:
     for key in keys:
         prize = rules.prize_by_key[key]
         base = prize.points if prize.kind is PrizeKind.POINTS else prize.min_fen
-        offer = _Offer(prize, base, (), ONE_BPS, base, ())
+        offer = _Offer(prize, base, (), ONE_BPS, base, rules.charge_fen(prize, base), ())
         shortage = _shortage(facts, pool, offer)
         if shortage is None:
             return _given(pool, offer, None, (), (), abnormal=True)

@@ -35,6 +35,7 @@ from app.campaigns.rules import (
     VoucherKind,
     Weight,
 )
+from app.campaigns.taxing import read_tax
 from app.rewards.models import DeliveryWay
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ _OPTIONAL = (
     "location_counts",
     "regions_stated",
     "times_stated",
+    "tax",
 )
 
 
@@ -98,8 +100,9 @@ def _read_rules(node: Node) -> Rules | None:
         return read(got[name]) if name in got else otherwise
 
     pools = got["pools"].items(_read_pool, least=1, most=200)
+    market = _read_market(got["market"])
     return Rules(
-        market=_read_market(got["market"]),
+        market=market,
         name=_read_name(got["name"]),
         organiser=either("organiser", _read_organiser, Organiser()),
         period=_read_period(got["period"]),
@@ -119,6 +122,7 @@ def _read_rules(node: Node) -> Rules | None:
         location_counts=either("location_counts", Node.boolean, False),
         regions_stated=either("regions_stated", Node.boolean, False),
         times_stated=either("times_stated", Node.boolean, False),
+        tax=either("tax", lambda item: read_tax(item, PROFILES[market].tax), None),
     )
 
 

@@ -54,7 +54,8 @@ from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
 from app.rewards.errors import PhoneWanted
 from app.rewards.models import AwardKind
-from app.rewards.operations import NewAward, grant
+from app.rewards.new_award import NewAward
+from app.rewards.operations import grant
 from app.rewards.queries import AwardView
 from app.risk.book import RiskBook
 from app.risk.lists import Level, Verdict
@@ -441,6 +442,7 @@ def _award(
     own = next(pool.own_budget for pool in rules.pools if pool.key == outcome.pool)
     budget = (Purpose.POOL_BUDGET, outcome.pool or "") if own else (Purpose.BUDGET, "")
     limited, money = prize.stock is not None, prize.is_money
+    costs = rules.charge_fen(prize, outcome.amount_fen) > 0
     return NewAward(
         brand_id=version.brand_id,
         campaign_id=version.campaign_id,
@@ -459,8 +461,9 @@ def _award(
         unlock_helpers=prize.unlock_helpers,
         remark=rules.name.zh[:_MAX_REMARK] if money else "",
         held_reason=held,
-        budget=accounts[budget] if money else None,
-        committed=accounts[Purpose.COMMITTED, ""] if money else None,
+        budget=accounts[budget] if costs else None,
+        committed=accounts[Purpose.COMMITTED, ""] if costs else None,
         stock=accounts[Purpose.STOCK, prize.key] if limited else None,
         awarded=accounts[Purpose.AWARDED, prize.key] if limited else None,
+        tax=rules.tax_on(prize, outcome.amount_fen),
     )

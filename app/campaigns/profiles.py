@@ -7,6 +7,8 @@ Competition Law; articles below are those of the Provisions.
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from app.tax.terms import TaxBasis, TaxedKind, TaxLaw, TaxMode, TaxTerms
+
 
 @dataclass(frozen=True, slots=True)
 class MarketProfile:
@@ -21,6 +23,8 @@ class MarketProfile:
     publicity_over_fen: winners above this are published while the campaign runs (art. 13).
     archive_years: rules and results are kept at least this long after the end (art. 19).
     min_transfer_fen: the least that WeChat transfers; a smaller money prize could never be paid.
+    tax_law: the rates (Individual Income Tax Act, art. 3). tax: what holds for a campaign that says nothing
+    about tax. Published rules are read by it for ever: another default is another profile.
     """
 
     key: str
@@ -32,6 +36,8 @@ class MarketProfile:
     publicity_over_fen: int
     archive_years: int
     min_transfer_fen: int
+    tax_law: TaxLaw
+    tax: TaxTerms
 
 
 CHINA = MarketProfile(
@@ -44,6 +50,18 @@ CHINA = MarketProfile(
     publicity_over_fen=50_000,
     archive_years=2,
     min_transfer_fen=10,
+    tax_law=TaxLaw(rate_bps=2_000, vat_bps=1_300),
+    # Each draw comes with a product that was bought (Caishui 2011 No. 50). That is disputed for prizes of
+    # chance, so the strictest terms are those of a campaign that chooses to be taxed: no threshold.
+    tax=TaxTerms(
+        mode=TaxMode.NONE_GIFT_WITH_PURCHASE,
+        # Not vouchers with the nature of a discount (Announcement 2019 No. 74, art. 2).
+        kinds=tuple(sorted(set(TaxedKind) - {TaxedKind.COUPON})),
+        from_fen=0,
+        basis=TaxBasis.NET_GROSSUP,
+        vat_excluded=False,
+        identity_over_fen=0,
+    ),
 )
 
 PROFILES = {CHINA.key: CHINA}

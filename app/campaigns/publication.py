@@ -23,6 +23,7 @@ from app.campaigns.rules import (
     Text,
     VoucherKind,
 )
+from app.campaigns.taxing import describe_tax
 from app.kernel.fen import format_yuan
 from app.kernel.json import canonical
 from app.rewards.models import DeliveryWay
@@ -54,6 +55,7 @@ def publish_text(
         *_statements(rules),
         _abnormal(rules),
         *_claim(rules),
+        describe_tax(rules),
         _publicity(rules),
     ]
     text = Text("\n\n".join(part.zh for part in sections), "\n\n".join(part.en for part in sections))

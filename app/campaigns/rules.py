@@ -17,6 +17,7 @@ from app.campaigns.profiles import PROFILES, MarketProfile
 from app.campaigns.reader import write_moment
 from app.kernel.json import Json, canonical
 from app.rewards.models import DeliveryWay
+from app.tax.terms import Assessment, TaxedKind, TaxTerms, assess
 
 SCHEMA = 1
 ONE_BPS = 10_000
@@ -171,6 +172,15 @@ class Prize:
         """Tell whether the prize comes in pieces that nothing multiplies."""
         return self.kind in (PrizeKind.VOUCHER, PrizeKind.GOODS)
 
+    @property
+    def taxed_as(self) -> TaxedKind | None:
+        """Return what the prize is to the tax; None for points and for nothing."""
+        if self.is_money:
+            return TaxedKind.MONEY
+        if self.kind is PrizeKind.GOODS:
+            return TaxedKind.GOODS
+        return None if self.voucher is None else TaxedKind(self.voucher)
+
     def to_json(self) -> dict[str, Json]:
         """Return the prize in its normal form: only the amounts that its kind has."""
         amounts: dict[PrizeKind, dict[str, Json]] = {
@@ -287,6 +297,7 @@ class Rules:
     location_counts: a shopper's position may decide the region (off unless asked for, contract 13.3).
     regions_stated, times_stated: the organiser has the published text say that regions or times change
     what can be won; without that no pool or multiplier may depend on them (art. 15).
+    tax: None for what the market's profile says.
     """
 
     market: str
@@ -307,6 +318,25 @@ class Rules:
     location_counts: bool = False
     regions_stated: bool = False
     times_stated: bool = False
+    tax: TaxTerms | None = None
+
+    @property
+    def tax_terms(self) -> TaxTerms:
+        """Return how prizes are taxed."""
+        return self.tax or self.profile.tax
+
+    def tax_on(self, prize: Prize, amount_fen: int) -> Assessment | None:
+        """Return the tax on a prize of which a draw gives `amount_fen` of money; None when none is owed."""
+        kind = prize.taxed_as
+        if kind is None:
+            return None
+        worth_fen = amount_fen if prize.is_money else prize.face_fen
+        return assess(self.tax_terms, self.profile.tax_law, kind=kind, worth_fen=worth_fen)
+
+    def charge_fen(self, prize: Prize, amount_fen: int) -> int:
+        """Return what a budget pays for a prize: its money, and the tax that the brand bears."""
+        tax = self.tax_on(prize, amount_fen)
+        return (amount_fen if prize.is_money else 0) + (0 if tax is None else tax.borne_fen)
 
     @property
     def profile(self) -> MarketProfile:
@@ -348,8 +378,9 @@ class Rules:
         return 0 if terms is None else -(-points * terms.worth_fen_per_1000 // 1000)
 
     def most_fen(self, prize: Prize) -> int:
-        """Return the most money that one piece of a prize may give, all its multipliers counted."""
-        return prize.max_fen * self.factor_bps(m for m in self.multipliers if m.raises(prize)) // ONE_BPS
+        """Return the most that one piece of a prize may cost a budget, all its multipliers counted."""
+        factor_bps = self.factor_bps(m for m in self.multipliers if m.raises(prize))
+        return self.charge_fen(prize, prize.max_fen * factor_bps // ONE_BPS)
 
     def factor_bps(self, multipliers: Iterable[Multiplier]) -> int:
         """Return what multipliers make together, up to the stated cap, rounded down to a basis point."""
@@ -373,7 +404,7 @@ class Rules:
     def to_json(self) -> dict[str, Json]:
         """Return the rules in their normal form; parsing it gives equal rules."""
         terms = self.points_terms
-        return {
+        written: dict[str, Json] = {
             "schema": SCHEMA,
             "market": self.market,
             "name": self.name.to_json(),
@@ -407,6 +438,8 @@ class Rules:
             "regions_stated": self.regions_stated,
             "times_stated": self.times_stated,
         }
+        # Rules that were published before there was a word about tax keep their bytes, and their hash.
+        return written if self.tax is None else written | {"tax": self.tax.to_json()}
 
     @cached_property
     def sha256(self) -> str:

@@ -73,6 +73,8 @@ class Award(Base):
         enum_check("delivery", DeliveryWay),
         CheckConstraint("amount_fen >= 0", name="amount_fen"),
         CheckConstraint("points >= 0", name="points"),
+        CheckConstraint("withheld_fen >= 0 AND borne_fen >= 0", name="tax"),
+        CheckConstraint("withheld_fen = 0 OR withheld_fen < amount_fen", name="withheld_fen"),
         CheckConstraint("unlock_draws >= 0", name="unlock_draws"),
         CheckConstraint("unlock_helpers >= 0", name="unlock_helpers"),
     )
@@ -103,3 +105,5 @@ class Award(Base):
     unlock_helpers: Mapped[int] = small_int(doc="friends who must help before it can be collected")
     deadline_at: Mapped[datetime] = moment(doc="until when it can be collected")
     resolved_at: Mapped[datetime | None] = moment(nullable=True)
+    withheld_fen: Mapped[int] = big_int(doc="fen; tax that is taken out of amount_fen when it is paid")
+    borne_fen: Mapped[int] = big_int(doc="fen; tax that the brand pays on top")

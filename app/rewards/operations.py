@@ -26,11 +26,10 @@ from app.kernel.transitions import TransitionRefused
 from app.ledger.operations import AccountRef, Transfer, post
 from app.payouts import operations as payouts
 from app.payouts import queries as bills
-from app.payouts.limits import SMALLEST_FEN
 from app.payouts.queries import BillView
 from app.points import operations as points
 from app.points.models import PointsKind
-from app.rewards import queries
+from app.rewards import queries, taxing
 from app.rewards.errors import (
     AlreadyFulfilled,
     AwardHeld,
@@ -52,62 +51,13 @@ from app.rewards.models import (
     AwardState,
     DeliveryWay,
 )
+from app.rewards.new_award import NewAward
 from app.rewards.queries import AwardView
 from app.rewards.terms import TERMS, Terms, lock
 from app.vouchers.interfaces import VoucherSupplier
 
 HELD_ALERT = "awards.held_overdue"
 UNEXPECTED_ALERT = "award.paid_unexpectedly"
-
-
-@dataclass(frozen=True, slots=True)
-class NewAward:
-    """A prize to be granted.
-
-    Money has `amount_fen` (at least 10, the least that WeChat Pay transfers), `payer_id`, `remark` (at
-    most 32 characters, on the shopper's bill) and the accounts `budget` (guarded) and `committed` (open).
-    Points have `points`, `points_expire_at` if they end, and `points_source` if the account that they come
-    from is known. Any prize may come out of a `stock` (guarded) into `awarded` (open), one piece.
-    `held_reason` keeps it back for a review.
-    """
-
-    brand_id: int
-    campaign_id: int
-    draw_id: int
-    person_id: int
-    kind: AwardKind
-    name_zh: str
-    name_en: str
-    deadline_at: datetime
-    amount_fen: int = 0
-    points: int = 0
-    points_expire_at: datetime | None = None
-    delivery: DeliveryWay | None = None
-    unlock_draws: int = 0
-    unlock_helpers: int = 0
-    payer_id: int | None = None
-    remark: str = ""
-    held_reason: str | None = None
-    budget: AccountRef | None = None
-    committed: AccountRef | None = None
-    stock: AccountRef | None = None
-    awarded: AccountRef | None = None
-    points_source: AccountRef | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what could never be fulfilled."""
-        money = self.kind is AwardKind.MONEY
-        accounts = (self.budget is not None, self.committed is not None, self.payer_id is not None)
-        if any(have is not money for have in accounts) or money is not (self.amount_fen >= SMALLEST_FEN):
-            raise ValueError("money, and only money, has an amount from 10 fen, a payer and a budget")
-        if (self.kind is AwardKind.POINTS) is not (self.points > 0):
-            raise ValueError("points, and only points, have a number of points")
-        if (self.stock is None) is not (self.awarded is None):
-            raise ValueError("a piece that leaves a stock arrives somewhere")
-        if self.kind in (AwardKind.VOUCHER, AwardKind.GOODS) and self.stock is None:
-            raise ValueError("a voucher's code and goods come out of a stock")
-        if (self.kind is AwardKind.GOODS) is not (self.delivery is not None):
-            raise ValueError("goods, and only goods, are delivered in some way")
 
 
 _INSERT = Prepared(insert(Award))
@@ -118,7 +68,8 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
 
     A voucher is promised a piece of the stock; which code it is, collecting decides.
 
-    Three statements for money: the award, its transfers, the guarded hot rows last. Raises
+    Three statements for money: the award, its transfers, the guarded hot rows last; one more where it is
+    taxed. Raises
     InsufficientBalance when budget or stock do not hold enough (the award's row must then be rolled back
     with the savepoint or transaction), and IntegrityError for a second award of one draw.
     """
@@ -158,8 +109,11 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
             "granted_at": now,
             "deadline_at": award.deadline_at,
             "resolved_at": resolved_at,
+            "withheld_fen": award.withheld_fen,
+            "borne_fen": award.borne_fen,
         },
     )
+    taxing.record(session, award_id, award, now=now)
     movements = _commitments(award_id, award)
     if award.kind is AwardKind.POINTS and state is AwardState.FULFILLED:
         _give_points(session, award_id, award, now=now, along=movements, source=award.points_source)
@@ -190,6 +144,8 @@ def _granted(
         granted_at=now,
         deadline_at=award.deadline_at,
         resolved_at=resolved_at,
+        withheld_fen=award.withheld_fen,
+        borne_fen=award.borne_fen,
     )
 
 
@@ -201,7 +157,7 @@ def _commitments(award_id: int, award: NewAward) -> list[Transfer]:
                 key=f"award:{award_id}:commit",
                 debit=award.budget,
                 credit=award.committed,
-                amount=award.amount_fen,
+                amount=award.amount_fen + award.borne_fen,
                 reason="award.commit",
                 ref_id=award_id,
             )
@@ -330,6 +286,7 @@ def collect_voucher(
             raise PhoneWanted("give your phone number, or go on without")
         supplier.allot(session, stock_account=terms.stock_account, award_id=award_id, now=now)
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
+        taxing.settle(session, terms, now=now)
     return queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
 
 
@@ -361,6 +318,7 @@ def hand_over(session: Session, *, award_id: int, now: datetime) -> Terms:
     if terms.state is AwardState.LOCKED:
         raise NotDelivered("it is being sent by courier; `saoma goods reopen` takes that back")
     _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
+    taxing.settle(session, terms, now=now)
     return terms
 
 
@@ -376,6 +334,7 @@ def end_delivery(session: Session, *, award_id: int, sent: bool, now: datetime) 
         raise TransitionRefused(f"it is {terms.state}; nothing is to be sent", state=str(terms.state))
     if sent:
         _move(session, [award_id], AwardState.LOCKED, AwardState.FULFILLED, resolved_at=now)
+        taxing.settle(session, terms, now=now)
     else:
         deadline = now + (terms.deadline_at - terms.granted_at)
         _move(session, [award_id], AwardState.LOCKED, AwardState.COLLECTIBLE, deadline_at=deadline)
@@ -416,7 +375,7 @@ def _bill(
         person_ids=person_ids,
         app_id=app_id,
         payer_id=terms.payer_id,
-        amount_fen=terms.amount_fen,
+        amount_fen=terms.net_fen,
         remark=terms.remark,
         now=now,
         actor=actor,
@@ -467,6 +426,7 @@ def lapse_due(session: Session, *, now: datetime, limit: int = 200) -> int:
     if rows:
         ids = [row.id for row in rows]
         _move(session, ids, AwardState.COLLECTIBLE, AwardState.LAPSED, resolved_at=now)
+        taxing.void(session, rows)
         post(session, [movement for row in rows for movement in row.returned()], now=now)
     _remind_of_held(session, now)
     if rows:
@@ -521,6 +481,7 @@ def refuse(session: Session, *, award_id: int, reason: str, now: datetime, actor
         raise TransitionRefused("it was neither held nor tried to be paid: it stays promised")
     decided = {"reason": reason[:200], "decided_by": actor.label[:64]}
     _move(session, [award_id], terms.state, AwardState.REFUSED, resolved_at=now, **decided)
+    taxing.void(session, [terms])
     post(session, terms.returned(), now=now)
     return queries.award(session, award_id=award_id, person_ids=[terms.person_id])
 
@@ -548,6 +509,7 @@ def settle(session: Session, *, award_id: int, now: datetime) -> None:
     assert terms.payer_id is not None
     paid = bills.paid_account(session, payer_id=terms.payer_id, brand_id=terms.brand_id, now=now)
     post(session, [terms.paid_to(paid)], now=now)
+    taxing.settle(session, terms, now=now)
 
 
 def unlock(session: Session, *, award_id: int, bill_id: int, reason: str) -> None:

@@ -12,7 +12,10 @@ from app.rewards.models import Award, AwardKind, AwardState, DeliveryWay
 
 
 class AwardView(NamedTuple):
-    """An award as others see it: `amount_fen` fen of money or `points` points, by `kind`."""
+    """An award as others see it: `amount_fen` fen of money or `points` points, by `kind`.
+
+    `withheld_fen` of the money is tax and is not paid out; `borne_fen` of tax its brand pays on top.
+    """
 
     id: int
     brand_id: int
@@ -32,6 +35,8 @@ class AwardView(NamedTuple):
     granted_at: datetime
     deadline_at: datetime
     resolved_at: datetime | None
+    withheld_fen: int
+    borne_fen: int
 
 
 _VIEW = (
@@ -53,6 +58,8 @@ _VIEW = (
     Award.granted_at,
     Award.deadline_at,
     Award.resolved_at,
+    Award.withheld_fen,
+    Award.borne_fen,
 )
 
 

@@ -35,6 +35,18 @@ class Terms(NamedTuple):
     unlock_helpers: int
     granted_at: datetime
     deadline_at: datetime
+    withheld_fen: int
+    borne_fen: int
+
+    @property
+    def tax_fen(self) -> int:
+        """Return the tax on the award, whoever bears it; 0 for most."""
+        return self.withheld_fen + self.borne_fen
+
+    @property
+    def net_fen(self) -> int:
+        """Return the money that its winner gets."""
+        return self.amount_fen - self.withheld_fen
 
     def paid_to(self, paid: AccountRef) -> Transfer:
         """Return the transfer that books a money award as paid."""
@@ -43,8 +55,21 @@ class Terms(NamedTuple):
             key=self._resolve_key,
             debit=AccountRef(self.committed_account, AccountKind.OPEN, Asset.FEN),
             credit=paid,
-            amount=self.amount_fen,
+            amount=self.net_fen,
             reason="award.paid",
+            ref_id=self.id,
+        )
+
+    def tax_to(self, withheld: AccountRef) -> Transfer:
+        """Return the transfer that puts the tax of a fulfilled award aside."""
+        assert self.committed_account is not None
+        return Transfer(
+            # Of what is no money the tax is all that was committed: it leaves, or returns.
+            key=f"award:{self.id}:tax" if self.amount_fen else self._resolve_key,
+            debit=AccountRef(self.committed_account, AccountKind.OPEN, Asset.FEN),
+            credit=withheld,
+            amount=self.tax_fen,
+            reason="award.tax",
             ref_id=self.id,
         )
 
@@ -57,7 +82,7 @@ class Terms(NamedTuple):
                     key=self._resolve_key,
                     debit=AccountRef(self.committed_account, AccountKind.OPEN, Asset.FEN),
                     credit=AccountRef(self.budget_account, AccountKind.GUARDED, Asset.FEN),
-                    amount=self.amount_fen,
+                    amount=self.amount_fen + self.borne_fen,
                     reason="award.return",
                     ref_id=self.id,
                 )
@@ -102,6 +127,8 @@ TERMS = select(
     Award.unlock_helpers,
     Award.granted_at,
     Award.deadline_at,
+    Award.withheld_fen,
+    Award.borne_fen,
 )
 _LOCK = TERMS.where(Award.id == bindparam("award")).with_for_update()
 

@@ -20,7 +20,7 @@ from app.ledger.operations import Transfer, ensure_account, post
 from app.organisation.operations import save_dealer, save_store
 from app.rewards import operations as rewards
 from app.rewards.models import AwardKind, DeliveryWay
-from app.rewards.operations import NewAward
+from app.rewards.new_award import NewAward
 from tests.support.operators import enter, operators_environment
 from tests.support.product import environment
 from tests.support.shop import Shop, Shopper

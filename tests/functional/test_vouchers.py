@@ -10,7 +10,7 @@ from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import Transfer, ensure_account, post
 from app.rewards import operations as rewards
 from app.rewards.models import AwardKind
-from app.rewards.operations import NewAward
+from app.rewards.new_award import NewAward
 from app.vouchers import operations as vouchers
 from app.vouchers.models import NEVER
 from app.vouchers.stock_file import NewVoucher

@@ -31,6 +31,8 @@ MONEY = Terms(
     unlock_helpers=0,
     granted_at=NOON,
     deadline_at=NOON,
+    withheld_fen=0,
+    borne_fen=0,
 )
 
 
@@ -42,6 +44,19 @@ def test_money_is_paid_or_returned_under_one_key() -> None:
     assert (paid.debit, paid.credit.id, paid.amount) == (returned.debit, 99, 100)
     assert returned.credit == AccountRef(10, AccountKind.GUARDED, Asset.FEN)
     assert (restocked.debit.id, restocked.credit.id, restocked.amount) == (13, 12, 1)
+
+
+def test_a_tax_leaves_committed_beside_the_money_and_alone_under_the_one_key_of_a_thing() -> None:
+    paid, withheld = (AccountRef(number, AccountKind.OPEN, Asset.FEN) for number in (99, 98))
+    taxed = MONEY._replace(withheld_fen=20)
+    assert taxed.paid_to(paid).amount + taxed.tax_to(withheld).amount == taxed.returned()[0].amount == 100
+    borne = MONEY._replace(borne_fen=25)
+    assert borne.paid_to(paid).amount + borne.tax_to(withheld).amount == borne.returned()[0].amount == 125
+    assert borne.tax_to(withheld).key == "award:5:tax"
+    thing = borne._replace(kind=AwardKind.GOODS, amount_fen=0)
+    # Else it could be both owed and returned.
+    assert thing.tax_to(withheld).key == thing.returned()[0].key == "award:5:resolve"
+    assert thing.tax_to(withheld).amount == thing.returned()[0].amount == 25
 
 
 def test_what_took_nothing_returns_nothing() -> None:

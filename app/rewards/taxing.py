@@ -1,0 +1,46 @@
+"""What the prize service does about tax: nothing for an award that takes none.
+
+An award knows how much of it is withheld and how much its brand adds; both are 0 for most. Only where one is
+not are the tax's own record and account touched.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.ledger.operations import post
+from app.rewards.new_award import NewAward
+from app.rewards.terms import Terms
+from app.tax import operations as tax
+
+
+def record(session: Session, award_id: int, award: NewAward, *, now: datetime) -> None:
+    """Write the tax on an award that is being granted, if it takes any."""
+    if award.tax is None:
+        return
+    tax.record(
+        session,
+        award_id=award_id,
+        brand_id=award.brand_id,
+        campaign_id=award.campaign_id,
+        person_id=award.person_id,
+        tax=award.tax,
+        now=now,
+    )
+
+
+def settle(session: Session, terms: Terms, *, now: datetime) -> None:
+    """Let the tax on an award that is being fulfilled be owed, and put its money aside."""
+    if not terms.tax_fen:
+        return
+    tax.make_due(session, award_id=terms.id, now=now)
+    withheld = tax.withheld_account(session, brand_id=terms.brand_id, now=now)
+    post(session, [terms.tax_to(withheld)], now=now)
+
+
+def void(session: Session, ended: Sequence[Terms]) -> None:
+    """Strike the tax on awards that have lapsed or were refused; their money returns with the award's own."""
+    taxed = [terms.id for terms in ended if terms.tax_fen]
+    if taxed:
+        tax.void(session, award_ids=taxed)
