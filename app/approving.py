@@ -7,6 +7,7 @@ each act follows from its approval in the same transaction.
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -15,13 +16,16 @@ from app.access import approvals
 from app.access.approvals import Proposal
 from app.access.errors import PayloadChanged
 from app.access.roles import ApprovalKind
-from app.campaigns import funding
+from app.campaigns import funding, granting
 from app.campaigns import operations as campaigns
+from app.campaigns.granting import Grant
 from app.campaigns.operations import InForce
 from app.kernel.actor import Actor
+from app.outbox.registry import Registry
+from app.payouts import closing
 from app.payouts import operations as payouts
 
-CarryOut = Callable[[Session, Proposal, datetime, Actor], None]
+CarryOut = Callable[[Session, Proposal, datetime, Actor, Registry], None]
 
 
 def propose_start(
@@ -165,10 +169,59 @@ def propose_release(
     )
 
 
-def approve(session: Session, *, approval_id: int, sha256: str, now: datetime, actor: Actor) -> Proposal:
-    """Approve a proposal as another account, and do what it says; raise what either of the two raises."""
+def propose_conclusion(
+    session: Session,
+    registry: Registry,
+    *,
+    bill_no: str,
+    paid: bool,
+    subject: str,
+    evidence: str,
+    now: datetime,
+    actor: Actor,
+) -> Proposal:
+    """Propose that a bill ends by a person's word, on `evidence`; raise what `closing.conclude` raises."""
+    with session.begin_nested() as rehearsal:
+        closing.conclude(
+            session, registry, bill_no=bill_no, paid=paid, evidence=evidence, now=now, actor=actor
+        )
+        rehearsal.rollback()
+    return approvals.propose(
+        session,
+        kind=ApprovalKind.BILL_CONCLUSION,
+        subject=subject,
+        payload={"bill": bill_no, "paid": paid},
+        reason=evidence,
+        now=now,
+        actor=actor,
+    )
+
+
+def propose_grant(
+    session: Session, *, grant: Grant, subject: str, reason: str | None, now: datetime, actor: Actor
+) -> Proposal:
+    """Propose an award outside of a draw; raise what `granting.rehearse` and `approvals.propose` raise."""
+    granting.rehearse(session, grant=grant, now=now)
+    return approvals.propose(
+        session,
+        kind=ApprovalKind.AWARD_GRANT,
+        subject=subject,
+        payload=asdict(grant),
+        reason=reason,
+        now=now,
+        actor=actor,
+    )
+
+
+def approve(
+    session: Session, registry: Registry, *, approval_id: int, sha256: str, now: datetime, actor: Actor
+) -> Proposal:
+    """Approve a proposal as another account, and do what it says; raise what either of the two raises.
+
+    Args: registry takes the news of a bill that is concluded to whoever waits for it.
+    """
     found = approvals.approve(session, approval_id=approval_id, sha256=sha256, now=now, actor=actor)
-    _CARRY_OUT[found.kind](session, found, now, actor)
+    _CARRY_OUT[found.kind](session, found, now, actor, registry)
     return found
 
 
@@ -207,7 +260,7 @@ def _propose_version(
     )
 
 
-def _publish_version(session: Session, found: Proposal, now: datetime, actor: Actor) -> None:
+def _publish_version(session: Session, found: Proposal, now: datetime, actor: Actor, _: Registry) -> None:
     """Put the proposed version in force. One that overlaps others waits in the campaigns room, too."""
     campaign_id, sha256 = int(found.facts["campaign_id"]), str(found.facts["sha256"])
     saved = campaigns.saved_version(session, campaign_id=campaign_id)
@@ -228,7 +281,7 @@ def _publish_version(session: Session, found: Proposal, now: datetime, actor: Ac
         raise PayloadChanged("it now overlaps another campaign, which was not proposed; propose it again")
 
 
-def _fund(session: Session, found: Proposal, now: datetime, actor: Actor) -> None:
+def _fund(session: Session, found: Proposal, now: datetime, actor: Actor, _: Registry) -> None:
     facts = found.facts
     funding.fund(
         session,
@@ -240,13 +293,32 @@ def _fund(session: Session, found: Proposal, now: datetime, actor: Actor) -> Non
     )
 
 
-def _move_out(session: Session, found: Proposal, now: datetime, actor: Actor) -> None:
+def _move_out(session: Session, found: Proposal, now: datetime, actor: Actor, _: Registry) -> None:
     campaign_id, reference = int(found.facts["campaign_id"]), str(found.facts["reference"])
     funding.approve_outflow(session, campaign_id=campaign_id, reference=reference, now=now, actor=actor)
 
 
-def _release(session: Session, found: Proposal, now: datetime, actor: Actor) -> None:
+def _release(session: Session, found: Proposal, now: datetime, actor: Actor, _: Registry) -> None:
     payouts.resume(session, payer_id=int(found.facts["payer_id"]), now=now, actor=actor)
+
+
+def _conclude(session: Session, found: Proposal, now: datetime, actor: Actor, registry: Registry) -> None:
+    bill_no, paid = str(found.facts["bill"]), bool(found.facts["paid"])
+    closing.conclude(
+        session, registry, bill_no=bill_no, paid=paid, evidence=found.reason, now=now, actor=actor
+    )
+
+
+def _grant(session: Session, found: Proposal, now: datetime, actor: Actor, _: Registry) -> None:
+    granting.grant_by_hand(
+        session,
+        grant=Grant(**found.facts),
+        approval_id=found.id,
+        reason=found.reason,
+        proposed_by=found.proposed_label,
+        now=now,
+        actor=actor,
+    )
 
 
 _CARRY_OUT: Mapping[ApprovalKind, CarryOut] = {
@@ -255,6 +327,8 @@ _CARRY_OUT: Mapping[ApprovalKind, CarryOut] = {
     ApprovalKind.BUDGET_IN: _fund,
     ApprovalKind.BUDGET_OUT: _move_out,
     ApprovalKind.PAYER_RELEASE: _release,
+    ApprovalKind.BILL_CONCLUSION: _conclude,
+    ApprovalKind.AWARD_GRANT: _grant,
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.types import TypeEngine
 
 _TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
@@ -57,6 +58,15 @@ def set_check(table: str, name: str, clause: str) -> None:
     if name in present:
         op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({clause})")
+
+
+def let_be_empty(table: str, column: str, kind: TypeEngine[Any]) -> None:
+    """Let a column of type `kind` be NULL; SQLite copies the table, so nothing may refer to it there."""
+    known = {column["name"]: column for column in sa.inspect(op.get_bind()).get_columns(table)}
+    if known[column]["nullable"]:
+        return
+    with op.batch_alter_table(table, recreate="auto") as batch:
+        batch.alter_column(column, existing_type=kind, existing_autoincrement=False, nullable=True)
 
 
 def create_index(name: str, table: str, columns: list[str]) -> None:

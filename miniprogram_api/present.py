@@ -154,7 +154,7 @@ def award(view: AwardView) -> dict[str, Any]:
     """Return an award. Why one is held is between the organiser and its risk rules."""
     return {
         "id": encode("aw", view.id),
-        "draw": encode("dr", view.draw_id),
+        "draw": None if view.draw_id is None else encode("dr", view.draw_id),
         "kind": view.kind.value,
         "state": view.state.value,
         "name_zh": view.name_zh,

@@ -206,7 +206,12 @@ class AwardView(BaseSchema):
     """Something won."""
 
     id = PublicId("aw", required=True)
-    draw = PublicId("dr", required=True)
+    draw = PublicId(
+        "dr",
+        required=True,
+        allow_none=True,
+        metadata=_note("null: the organiser granted it outside of any draw, as a compensation"),
+    )
     kind = _one_of(*AwardKind)
     state = _one_of(*AwardState)
     name_zh = fields.String(required=True)

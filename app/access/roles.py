@@ -30,7 +30,10 @@ class Permission(StrEnum):
     PAYER_CHANGE = "payer.change"
     PAYER_APPROVE = "payer.approve"
     PAYOUT_SETTLE = "payout.settle"
+    PAYOUT_APPROVE = "payout.approve"
     AWARD_REVIEW = "award.review"
+    AWARD_GRANT = "award.grant"
+    AWARD_APPROVE = "award.approve"
     GOODS_DELIVER = "goods.deliver"
     RISK_LISTS = "risk.lists"
     RISK_RULES = "risk.rules"
@@ -47,6 +50,8 @@ class ApprovalKind(StrEnum):
     BUDGET_IN = "budget.in"
     BUDGET_OUT = "budget.out"
     PAYER_RELEASE = "payer.release"
+    BILL_CONCLUSION = "bill.conclusion"
+    AWARD_GRANT = "award.grant"
 
 
 class Role(StrEnum):
@@ -83,6 +88,8 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
             Permission.CAMPAIGN_APPROVE,
             Permission.BUDGET_APPROVE,
             Permission.PAYER_APPROVE,
+            Permission.PAYOUT_APPROVE,
+            Permission.AWARD_APPROVE,
             Permission.CAMPAIGN_STOP,
         }
     ),
@@ -97,7 +104,12 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         }
     ),
     Role.SERVICE: frozenset(
-        {Permission.MEMBER_READ_PERSONAL, Permission.MEMBER_CHANGE, Permission.GOODS_DELIVER}
+        {
+            Permission.MEMBER_READ_PERSONAL,
+            Permission.MEMBER_CHANGE,
+            Permission.GOODS_DELIVER,
+            Permission.AWARD_GRANT,
+        }
     ),
 }
 
@@ -163,12 +175,15 @@ class Act(StrEnum):
     PROPOSAL_REFUSED = "proposal.refused"
     PROPOSAL_WITHDRAWN = "proposal.withdrawn"
     BILL_CLOSED = "bill.closed"
+    CONCLUSION_PROPOSED = "bill.conclusion_proposed"
     BILL_CONCLUDED = "bill.concluded"
     STATEMENT_ASKED = "statement.asked"
     STATEMENT_PAYER = "statement.payer_set"
     DIFFERENCE_RESOLVED = "difference.resolved"
     AWARD_RELEASED = "award.released"
     AWARD_REFUSED = "award.refused"
+    AWARD_PROPOSED = "award.proposed"
+    AWARD_GRANTED = "award.granted"
     LIST_PUT = "list.put"
     LIST_REMOVED = "list.removed"
     RISK_SAVED = "risk.saved"
@@ -247,12 +262,15 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.PROPOSAL_REFUSED: None,
     Act.PROPOSAL_WITHDRAWN: None,
     Act.BILL_CLOSED: Permission.PAYOUT_SETTLE,
-    Act.BILL_CONCLUDED: Permission.PAYOUT_SETTLE,
+    Act.CONCLUSION_PROPOSED: Permission.PAYOUT_SETTLE,
+    Act.BILL_CONCLUDED: Permission.PAYOUT_APPROVE,
     Act.STATEMENT_ASKED: Permission.PAYOUT_SETTLE,
     Act.STATEMENT_PAYER: Permission.PAYER_CHANGE,
     Act.DIFFERENCE_RESOLVED: Permission.PAYOUT_SETTLE,
     Act.AWARD_RELEASED: Permission.AWARD_REVIEW,
     Act.AWARD_REFUSED: Permission.AWARD_REVIEW,
+    Act.AWARD_PROPOSED: Permission.AWARD_GRANT,
+    Act.AWARD_GRANTED: Permission.AWARD_APPROVE,
     Act.LIST_PUT: Permission.RISK_LISTS,
     Act.LIST_REMOVED: Permission.RISK_LISTS,
     Act.RISK_SAVED: Permission.RISK_RULES,
@@ -277,6 +295,8 @@ APPROVING: Mapping[ApprovalKind, Act] = {
     ApprovalKind.BUDGET_IN: Act.BUDGET_APPROVED,
     ApprovalKind.BUDGET_OUT: Act.BUDGET_APPROVED,
     ApprovalKind.PAYER_RELEASE: Act.PAYER_APPROVED,
+    ApprovalKind.BILL_CONCLUSION: Act.BILL_CONCLUDED,
+    ApprovalKind.AWARD_GRANT: Act.AWARD_GRANTED,
 }
 """What approving each kind is called in the trail, and so the permission that it takes."""
 

@@ -28,6 +28,7 @@ _KINDS = {
     Purpose.SUPPLY: (AccountKind.OPEN, Asset.STOCK),
     Purpose.STOCK: (AccountKind.GUARDED, Asset.STOCK),
     Purpose.AWARDED: (AccountKind.OPEN, Asset.STOCK),
+    Purpose.GRANTED: (AccountKind.OPEN, Asset.STOCK),
 }
 
 _OF_CAMPAIGN = select(

@@ -97,6 +97,20 @@ class InvalidCampaign(Malformed):
     code = "invalid_campaign"
 
 
+class InvalidGrant(Malformed):
+    """What is to be given by hand cannot be given like this."""
+
+    code = "invalid_grant"
+    title = "This cannot be granted"
+
+
+class GrantedAlready(Conflict):
+    """Something was granted under this reference, or by this approval."""
+
+    code = "granted_already"
+    title = "This has been granted already"
+
+
 class CampaignExists(Conflict):
     """The brand has a campaign with this key."""
 

@@ -42,7 +42,10 @@ _RUNNING = (CampaignState.PUBLISHED, CampaignState.STOPPED)
 def fund(
     session: Session, *, campaign_id: int, amount_fen: int, reference: str, now: datetime, actor: Actor
 ) -> None:
-    """Add money to a campaign's budget. Raises AlreadyPosted, InvalidCampaign, WrongState."""
+    """Add money to a campaign's budget, after its end for what is owed still (`app.campaigns.granting`).
+
+    Raises AlreadyPosted, InvalidCampaign.
+    """
     way = _Way(Action.FUNDED, (Purpose.FUNDING, ""), (Purpose.BUDGET, ""))
     _move(session, campaign_id, way, amount_fen, reference, now=now, actor=actor)
 
@@ -300,8 +303,8 @@ def _post(
     proposed_by: str | None = None,
 ) -> None:
     campaign, way = movement.campaign, movement.way
-    if campaign.state is CampaignState.ENDED and way.adds:
-        raise WrongState("the campaign has ended; nothing can be added to it")
+    if campaign.state is CampaignState.ENDED and way.action is Action.STOCKED:
+        raise WrongState("the campaign has ended; no prizes can be added to it")
     accounts = _accounts(session, movement, now=now)
     transfer = Transfer(
         key=f"campaign:{campaign.id}:{way.action}:{movement.reference}",

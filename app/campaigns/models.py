@@ -92,6 +92,7 @@ class Purpose(StrEnum):
     SUPPLY = "supply"  # open: where prizes come from
     STOCK = "stock"  # guarded, one per prize
     AWARDED = "awarded"  # open: pieces that were won
+    GRANTED = "granted"  # open: pieces that were given by hand
 
 
 class Action(StrEnum):
@@ -269,6 +270,25 @@ class Draw(Base):
     outcome: Mapped[dict[str, Any]] = json_column()
     seal: Mapped[str] = text_column(64, exact=True)
     at: Mapped[datetime] = moment()
+
+
+class AwardGrant(Base):
+    """An award that was given by hand, for a complaint or a mistake: what one proposed and another approved.
+
+    Two keys make it happen once: the organiser's own reference of the case, and the approval.
+    """
+
+    __tablename__ = "award_grants"
+    __table_args__ = (CheckConstraint("approved_by <> proposed_by", name="second_operator"),)
+    campaign_id: Mapped[int] = ref("campaigns.id", primary_key=True)
+    reference: Mapped[str] = text_column(40, exact=True, primary_key=True)
+    approval_id: Mapped[int] = ref(unique=True)
+    award_id: Mapped[int] = ref(unique=True)
+    person_id: Mapped[int] = ref()
+    reason: Mapped[str] = text_column(500)
+    proposed_by: Mapped[str] = text_column(64, exact=True)
+    approved_by: Mapped[str] = text_column(64, exact=True)
+    granted_at: Mapped[datetime] = moment()
 
 
 class AwardHelp(Base):

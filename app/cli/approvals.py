@@ -54,11 +54,13 @@ def list_approvals(cli: Cli, /, *, as_json: bool) -> None:
 def approve(cli: Cli, /, *, approval: str, sha256: str) -> None:
     """Approve APPROVAL, whose payload has SHA256, as another account; it is done at once."""
     number = cli.id("ap", approval)
-    now, actor = cli.container.clock.now(), cli.actor
+    now, actor, registry = cli.container.clock.now(), cli.actor, cli.container.registry
     found = cli.read(lambda session: waiting.proposal(session, approval_id=number))
     cli.act(
         APPROVING[found.kind],
-        lambda session: approving.approve(session, approval_id=number, sha256=sha256, now=now, actor=actor),
+        lambda session: approving.approve(
+            session, registry, approval_id=number, sha256=sha256, now=now, actor=actor
+        ),
         on=found.subject,
         detail={"approval": approval, "kind": found.kind.value, "sha256": sha256},
     )

@@ -196,7 +196,7 @@ def fund(cli: Cli, /, *, name: str, yuan: str, reference: str, pool: str | None,
             return approving.propose_outflow(
                 session, campaign_id=campaign, amount_fen=amount, pool=pool, **asked
             )
-        if operations.take(session, campaign).state in (CampaignState.PUBLISHED, CampaignState.STOPPED):
+        if operations.take(session, campaign).state is not CampaignState.DRAFT:
             return approving.propose_funds(session, campaign_id=campaign, amount_fen=amount_fen, **asked)
         funding.fund(session, campaign_id=campaign, amount_fen=amount_fen, **common)
         return None

@@ -6,6 +6,7 @@ from app.cli.accounts import accounts, login, logout, whoami
 from app.cli.alerts import alerts
 from app.cli.approvals import approvals
 from app.cli.audit import audit
+from app.cli.awards import awards
 from app.cli.backups import backup, restore
 from app.cli.campaigns import campaigns, draws
 from app.cli.codes import batches, packs
@@ -15,7 +16,7 @@ from app.cli.doctor import doctor
 from app.cli.foreign import import_list
 from app.cli.goods import goods
 from app.cli.keys import keys
-from app.cli.members import awards, lists, placements, policies
+from app.cli.members import lists, placements, policies
 from app.cli.outbox import outbox
 from app.cli.payers import payers
 from app.cli.payouts import payouts

@@ -1,6 +1,5 @@
-"""`saoma policies`, `placements`, `lists`, `awards`: members and what they are owed."""
+"""`saoma policies`, `placements`, `lists`: what members agree to, where they join, who is kept out."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.codes import qr
-from app.kernel.fen import format_yuan
 from app.members import operations as members
 from app.members.models import PlacementKind
-from app.rewards import operations as rewards
-from app.rewards import queries as awards_of
 from app.risk import operations as risk
 from app.risk import queries as lists_of
 from app.risk.lists import Level, ListKind, SubjectKind
@@ -187,67 +183,3 @@ def _masked(cli: Cli, entry: lists_of.EntryView) -> str:
     if entry.subject_kind is SubjectKind.BATCH:
         return entry.subject
     return f"{entry.subject[:5]}…{entry.subject[-2:]}"
-
-
-@click.group()
-def awards() -> None:
-    """Review held awards.
-
-    \b
-    Examples:
-      saoma awards held tea-house
-      saoma awards release aw_3x7… --reason "identity checked"
-      saoma awards refuse aw_3x7… --reason "employee"
-    """
-
-
-@awards.command()
-@click.argument("brand")
-@json_option
-@pass_cli
-def held(cli: Cli, /, *, brand: str, as_json: bool) -> None:
-    """Show the awards of BRAND that wait for a review, the oldest first."""
-
-    def work(session: Session) -> list[dict[str, object]]:
-        owner = brand_id(session, brand)
-        assert owner is not None
-        return [
-            {
-                "award": cli.public("aw", award.id),
-                "yuan": format_yuan(award.amount_fen),
-                "points": award.points,
-                "reason": award.reason,
-            }
-            for award in awards_of.held(session, brand_id=owner)
-        ]
-
-    show(cli.read(work), as_json=as_json)
-
-
-@awards.command()
-@click.argument("award")
-@click.option("--reason", required=True, help="Why; it is kept.")
-@pass_cli
-def release(cli: Cli, /, *, award: str, reason: str) -> None:
-    """Let a held award go to its winner."""
-    _decide(cli, Act.AWARD_RELEASED, rewards.release, award, reason)
-
-
-@awards.command()
-@click.argument("award")
-@click.option("--reason", required=True, help="Why; it is kept.")
-@pass_cli
-def refuse(cli: Cli, /, *, award: str, reason: str) -> None:
-    """Refuse for good a held award, or one that could not be paid; budget and stock return."""
-    _decide(cli, Act.AWARD_REFUSED, rewards.refuse, award, reason)
-
-
-def _decide(cli: Cli, act: Act, work: Callable[..., awards_of.AwardView], award: str, reason: str) -> None:
-    number = cli.id("aw", award)
-    now, actor = cli.container.clock.now(), cli.actor
-    decided = cli.act(
-        act,
-        lambda session: work(session, award_id=number, reason=reason, now=now, actor=actor),
-        on=f"award {award}",
-    )
-    click.echo(decided.state.value)

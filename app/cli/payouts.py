@@ -3,7 +3,9 @@
 import click
 from sqlalchemy.orm import Session
 
+from app import approving
 from app.access.roles import Act
+from app.cli.approvals import facts_of, told
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.identity import queries as identity
 from app.kernel.fen import format_yuan
@@ -76,17 +78,30 @@ def close(cli: Cli, /, *, bill: str, reason: str) -> None:
 @payouts.command()
 @click.argument("bill")
 @click.option("--paid/--unpaid", required=True, help="How it ended, by the merchant platform.")
-@click.option("--evidence", required=True, help="Where that is written; it is kept.")
+@click.option(
+    "--evidence", required=True, help="Where that is written; it is kept, and the second account reads it."
+)
 @pass_cli
 def conclude(cli: Cli, /, *, bill: str, paid: bool, evidence: str) -> None:
-    """End BILL by your word, once WeChat Pay cannot tell any more; `close` must have asked it."""
+    """Propose that BILL ends by your word, once WeChat Pay cannot tell any more; `close` must have asked it.
+
+    Another account's approval ends it; its award follows with the next round.
+    """
     now, actor, registry = cli.container.clock.now(), cli.actor, cli.container.registry
-    cli.act(
-        Act.BILL_CONCLUDED,
-        lambda session: closing.conclude(
-            session, registry, bill_no=bill, paid=paid, evidence=evidence, now=now, actor=actor
+    subject = f"bill {bill}"
+    proposal = cli.act(
+        Act.CONCLUSION_PROPOSED,
+        lambda session: approving.propose_conclusion(
+            session,
+            registry,
+            bill_no=bill,
+            paid=paid,
+            subject=subject,
+            evidence=evidence,
+            now=now,
+            actor=actor,
         ),
-        on=f"bill {bill}",
-        detail={"paid": paid},
+        on=subject,
+        detail=lambda done: {"paid": paid, **facts_of(cli, done)},
     )
-    click.echo(f"{bill}: {'paid' if paid else 'not paid'}; its award follows with the next round")
+    click.echo(told(cli, proposal))

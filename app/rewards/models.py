@@ -81,7 +81,7 @@ class Award(Base):
     id: Mapped[int] = id_column()
     brand_id: Mapped[int] = ref("brands.id")
     campaign_id: Mapped[int] = ref()
-    draw_id: Mapped[int] = ref(unique=True)
+    draw_id: Mapped[int | None] = ref(nullable=True, unique=True, doc="none: it was granted by hand")
     person_id: Mapped[int] = ref("persons.id")
     kind: Mapped[AwardKind] = enum_column(AwardKind)
     amount_fen: Mapped[int] = big_int(doc="fen; 0 unless it is money")

@@ -17,13 +17,13 @@ class NewAward:
     most 32 characters, on the shopper's bill) and the accounts `budget` (guarded) and `committed` (open).
     Points have `points`, `points_expire_at` if they end, and `points_source` if the account that they come
     from is known. Any prize may come out of a `stock` (guarded) into `awarded` (open), one piece.
-    `held_reason` keeps it back for a review. `tax` is what is owed on it; of tax that the brand bears, the
-    accounts are needed whatever is won.
+    `held_reason` keeps it back for a review. Without `draw_id` it was granted by hand. `tax` is what is owed
+    on it; of tax that the brand bears, the accounts are needed whatever is won.
     """
 
     brand_id: int
     campaign_id: int
-    draw_id: int
+    draw_id: int | None
     person_id: int
     kind: AwardKind
     name_zh: str

@@ -20,7 +20,7 @@ class AwardView(NamedTuple):
     id: int
     brand_id: int
     campaign_id: int
-    draw_id: int
+    draw_id: int | None
     person_id: int
     kind: AwardKind
     amount_fen: int

@@ -14,7 +14,7 @@ from app.cli.main import saoma
 from app.db import secrets
 from app.db.secrets import KeyRing
 from tests.factories.campaigns import document, money
-from tests.support.operators import EVERY_ROLE, approval, enter, operators_environment
+from tests.support.operators import approval, enter, operators_environment, second
 
 Saoma = Callable[..., Result]
 
@@ -55,18 +55,7 @@ def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sao
 @pytest.fixture
 def as_peter(run: Saoma, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Saoma:
     """The command as a second person with every role, signed in beside the first one."""
-    monkeypatch.setenv("PETERS_PASSWORD", "another long sentence")
-    run("accounts", "create", "peter", "--name", "Peter", *EVERY_ROLE, "--password-env", "PASSWORD")
-
-    def call(*arguments: str, ok: bool = True) -> Result:
-        with monkeypatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(tmp_path / "peters"))
-            return run(*arguments, ok=ok)
-
-    call("login", "peter", "--password-env", "PASSWORD")
-    changed = ("--password-env", "PASSWORD", "--new-password-env", "PETERS_PASSWORD")
-    call("accounts", "password", *changed)
-    return call
+    return second(run, tmp_path, monkeypatch)
 
 
 @pytest.fixture

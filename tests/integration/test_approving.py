@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app import approving
 from app.access import approvals
@@ -13,13 +14,21 @@ from app.access.models import ApprovalState
 from app.access.roles import ApprovalKind, Role
 from app.campaigns import queries
 from app.campaigns.errors import NothingToChange
+from app.campaigns.granting import Grant
 from app.campaigns.models import CampaignState, Purpose
 from app.db.engine import Database
-from app.kernel.actor import Actor
+from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
+from app.outbox.registry import Registry
+from app.payouts import closing
 from app.payouts import operations as payouts
+from app.payouts import queries as payouts_of
+from app.payouts.models import Bill
 from app.payouts.queries import payer
-from app.payouts.states import PayerState
+from app.payouts.states import BillState, PayerState
+from app.rewards import operations as rewards
+from app.rewards.handlers import SettleAwards, UnlockAwards
+from app.rewards.models import AwardKind
 from tests.factories.accounts import first, second
 from tests.factories.campaign_world import CampaignWorld
 from tests.factories.campaigns import document, money
@@ -33,6 +42,8 @@ class Town:
 
     def __init__(self, db: Database, clock: ManualClock) -> None:
         self.world = CampaignWorld.build(db, clock)
+        self.registry = Registry()
+        self.registry.add(fact_handlers=[SettleAwards(), UnlockAwards()])
         self.olga: Actor = db.transact(first)
         self.peter: Actor = db.transact(lambda session: second(session, "peter", Role.APPROVER))
         self.campaign = self.world.create()
@@ -47,7 +58,7 @@ class Town:
         return self.do(operation, self.olga, **said)
 
     def decide(self, found: Proposal, actor: Actor) -> None:
-        self.do(approving.approve, actor, approval_id=found.id, sha256=found.sha256)
+        self.do(approving.approve, actor, registry=self.registry, approval_id=found.id, sha256=found.sha256)
 
     def start(self) -> None:
         _, proposal = self.ask(approving.propose_start)
@@ -105,6 +116,45 @@ def releases(town: Town) -> tuple[Proposal, Callable[[], bool]]:
     return proposal, lambda: town.payer_state() is PayerState.ACTIVE
 
 
+def concludes(town: Town) -> tuple[Proposal, Callable[[], bool]]:
+    """A bill that WeChat Pay does not know, so long after it was opened that this proves nothing."""
+    world = town.world
+    town.start()
+    winner = world.member()
+    while (won := world.draw(winner).award) is None or won.kind is not AwardKind.MONEY:
+        pass
+    collected = world.do(
+        rewards.collect,
+        award_id=won.id,
+        person_id=winner.person_id,
+        cluster=winner.cluster,
+        app_id=world.app_id,
+        actor=Actor(ActorKind.PERSON, "shopper", winner.person_id),
+    )
+    number = collected.bill.bill_no
+    town.do(closing.close_bill, town.olga, bill_no=number, reason="nothing comes")
+    town.world.db.transact(lambda session: session.execute(update(Bill).values(absent_at=world.clock.now())))
+    world.wait(days=30)
+    said = {"bill_no": number, "paid": False, "subject": f"bill {number}", "evidence": "ticket 4711"}
+    proposal = town.do(approving.propose_conclusion, town.olga, registry=town.registry, **said)
+
+    def is_done() -> bool:
+        bill = world.read(payouts_of.latest_bill, award_id=won.id)
+        assert bill is not None
+        return bill.state is BillState.CANCELLED
+
+    return proposal, is_done
+
+
+def grants(town: Town) -> tuple[Proposal, Callable[[], bool]]:
+    town.start()
+    who = town.world.member()
+    wanted = Grant(town.campaign, who.person_id, "CASE-1", amount_fen=500)
+    said = {"grant": wanted, "subject": f"{NAME} CASE-1", "reason": "parcel lost"}
+    proposal = town.do(approving.propose_grant, town.olga, **said)
+    return proposal, lambda: town.budget_fen() == BUDGET_FEN - 500
+
+
 def town_prizes() -> list[Any]:
     prizes: list[Any] = document()["prizes"]
     return prizes
@@ -116,6 +166,8 @@ WAYS = {
     ApprovalKind.BUDGET_IN: adds,
     ApprovalKind.BUDGET_OUT: takes,
     ApprovalKind.PAYER_RELEASE: releases,
+    ApprovalKind.BILL_CONCLUSION: concludes,
+    ApprovalKind.AWARD_GRANT: grants,
 }
 
 

@@ -11,6 +11,7 @@ from app.cli.main import saoma
 from app.db import secrets
 from app.db.secrets import KeyRing
 from tests.support.product import environment
+from tests.support.shop import Shop
 
 PASSWORD = "correct horse battery"
 EVERY_ROLE = [part for role in Role for part in ("--role", role.value)]
@@ -49,3 +50,37 @@ def shell(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
     enter(call)
     return call
+
+
+def shop_shell(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return the command on a shop's installation; `ok=False` expects a refusal in one line."""
+    url = shop.container.db.engine.url.render_as_string(hide_password=False)
+    platform = {"SAOMA_PAY_API_URL": shop.sandbox.base_url} | operators_environment(folder)
+    for name, value in environment(url, folder, **platform).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str, ok: bool = True) -> Result:
+        result = CliRunner().invoke(saoma, list(arguments))
+        assert result.exit_code == (0 if ok else 2), result.output
+        return result
+
+    enter(call)
+    return call
+
+
+def second(
+    call: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Return the command as peter, a second person with every role, signed in beside the first one."""
+    monkeypatch.setenv("PETERS_PASSWORD", "another long sentence")
+    call("accounts", "create", "peter", "--name", "Peter", *EVERY_ROLE, "--password-env", "PASSWORD")
+
+    def as_peter(*arguments: str, ok: bool = True) -> Result:
+        with monkeypatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(folder / "peters"))
+            return call(*arguments, ok=ok)
+
+    as_peter("login", "peter", "--password-env", "PASSWORD")
+    changed = ("--password-env", "PASSWORD", "--new-password-env", "PETERS_PASSWORD")
+    as_peter("accounts", "password", *changed)
+    return as_peter

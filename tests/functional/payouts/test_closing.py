@@ -6,15 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from app.cli.main import saoma
 from app.outbox.models import OutboxMessage
 from app.payouts.models import Bill
-from tests.support.operators import enter, operators_environment
-from tests.support.product import environment
+from tests.support.operators import approval, second, shop_shell
 from tests.support.shop import Shop
 
 BILLS = "/v3/fund-app/mch-transfer/transfer-bills"
@@ -24,18 +22,7 @@ Saoma = Callable[..., Result]
 @pytest.fixture
 def run(embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saoma:
     """Runs the command on the shop's installation; `ok=False` expects a refusal in one line."""
-    url = embedded_shop.container.db.engine.url.render_as_string(hide_password=False)
-    platform = {"SAOMA_PAY_API_URL": embedded_shop.sandbox.base_url} | operators_environment(tmp_path)
-    for name, value in environment(url, tmp_path, **platform).items():
-        monkeypatch.setenv(name, value)
-
-    def call(*arguments: str, ok: bool = True) -> Result:
-        result = CliRunner().invoke(saoma, list(arguments))
-        assert result.exit_code == (0 if ok else 2), result.output
-        return result
-
-    enter(call)
-    return call
+    return shop_shell(embedded_shop, tmp_path, monkeypatch)
 
 
 def time_passes(shop: Shop, past: timedelta) -> None:
@@ -93,8 +80,10 @@ def test_an_unconfirmed_bill_is_cancelled_at_the_platform(embedded_shop: Shop, r
     assert shop.faults_of_the_books() == []
 
 
-def test_refusals_say_what_to_do(embedded_shop: Shop, run: Saoma) -> None:
-    shop = embedded_shop
+def test_refusals_say_what_to_do(
+    embedded_shop: Shop, run: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, as_peter = embedded_shop, second(run, tmp_path, monkeypatch)
     assert "payouts stuck" in run("payouts", "close", "SB1", "--reason", "x", ok=False).stderr
     shopper = shop.shopper().member()
     award = shopper.win()
@@ -106,5 +95,8 @@ def test_refusals_say_what_to_do(embedded_shop: Shop, run: Saoma) -> None:
     run("payouts", "close", row["bill"], "--reason", "cannot take money")
     time_passes(shop, timedelta(days=31))
     assert shopper.award(award)["state"] == "locked", "not being known proves nothing by now"
-    run(*concluding)
+    asked = approval(run(*concluding).output)
+    assert shopper.award(award)["state"] == "locked", "another account decides"
+    assert "second_account_needed" in run(*asked, ok=False).stderr
+    as_peter(*asked)
     shopper.wait_for(award, "collectible")
