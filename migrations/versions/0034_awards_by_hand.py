@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_table, let_be_empty, set_check
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 
 
 def upgrade() -> None:
