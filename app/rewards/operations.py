@@ -17,6 +17,7 @@ from app.alerts.operations import raise_alert, resolve_alert
 from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.identity.models import Person
+from app.identity.operations import lock_cluster
 from app.identity.queries import Cluster
 from app.kernel.actor import Actor
 from app.kernel.boundaries import reach
@@ -238,7 +239,7 @@ def collect(
     verified name, needed from 2,000 yuan.
 
     Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, DrawsWanted,
-    HelpersWanted, OpenElsewhere, PhoneWanted, and what payouts.open_bill raises.
+    HelpersWanted, OpenElsewhere, PhoneWanted, IdentityWanted, and what payouts.open_bill raises.
     """
     terms = _own(session, award_id, person_id, cluster)
     _require_collectible(terms, now)
@@ -250,6 +251,8 @@ def collect(
         raise HelpersWanted(f"{friends} more friends must help before it is paid", missing=friends)
     if terms.state is AwardState.COLLECTIBLE and phone_wanted:
         raise PhoneWanted("give your phone number, or go on without")
+    if terms.state is AwardState.COLLECTIBLE:
+        taxing.count(session, terms, now=now)
     bill = _bill(session, terms, cluster.person_ids, app_id, user_name, now=now, actor=actor)
     if bill.app_id != app_id:
         raise OpenElsewhere(
@@ -275,8 +278,8 @@ def collect_voucher(
     """Allot the code of a voucher award, or find that it has one, however often it is tapped (PAY-03 to 05).
 
     The award's row is locked first, so two taps at once ask `supplier` for one code. Arguments as of
-    `collect`. Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, PhoneWanted, and
-    VouchersOut when the codes that are left have expired: the award stays.
+    `collect`. Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, PhoneWanted,
+    IdentityWanted, and VouchersOut when the codes that are left have expired: the award stays.
     """
     terms = _own(session, award_id, person_id, cluster)
     assert terms.stock_account is not None
@@ -284,6 +287,7 @@ def collect_voucher(
         _require_collectible(terms, now)
         if phone_wanted:
             raise PhoneWanted("give your phone number, or go on without")
+        taxing.count(session, terms, now=now)
         supplier.allot(session, stock_account=terms.stock_account, award_id=award_id, now=now)
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
         taxing.settle(session, terms, now=now)
@@ -294,13 +298,14 @@ def claim_goods(session: Session, *, award_id: int, person_id: int, cluster: Clu
     """Lock goods that are to be sent to their winner, who has just said where to, or says so again.
 
     From then on the deadline does not touch them. Raises UnknownAward, VirtualPerson, NotDelivered (no goods,
-    or fetched in a store only), AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled.
+    or fetched in a store only), AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, IdentityWanted.
     """
     terms = _own(session, award_id, person_id, cluster)
     if terms.delivery not in (DeliveryWay.COURIER, DeliveryWay.EITHER):
         raise NotDelivered("this is not sent by courier")
     _require_collectible(terms, now)
     if terms.state is AwardState.COLLECTIBLE:
+        taxing.count(session, terms, now=now)
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.LOCKED)
     return terms
 
@@ -309,14 +314,16 @@ def hand_over(session: Session, *, award_id: int, now: datetime) -> Terms:
     """Fulfil goods that their winner fetches in a store, once; the row's lock makes a second one wait.
 
     Raises UnknownAward, NotDelivered (no goods, or sent by courier: only, or already asked for),
-    AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled.
+    AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, IdentityWanted.
     """
+    taxing.lock_winner(session, award_id)
     terms = lock(session, award_id)
     if terms.delivery not in (DeliveryWay.STORE, DeliveryWay.EITHER):
         raise NotDelivered("this is not fetched in a store")
     _require_collectible(terms, now)
     if terms.state is AwardState.LOCKED:
         raise NotDelivered("it is being sent by courier; `saoma goods reopen` takes that back")
+    taxing.count(session, terms, now=now)
     _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.FULFILLED, resolved_at=now)
     taxing.settle(session, terms, now=now)
     return terms
@@ -343,8 +350,17 @@ def end_delivery(session: Session, *, award_id: int, sent: bool, now: datetime) 
 
 def _own(session: Session, award_id: int, person_id: int, cluster: Cluster) -> Terms:
     """Lock an award of somebody with an identity of their own; raise VirtualPerson, UnknownAward."""
-    if session.connection().execute(select(Person.virtual).where(Person.id == person_id)).scalar():
+    who = (
+        select(Person.virtual, Award.withheld_fen + Award.borne_fen)
+        .outerjoin(Award, Award.id == award_id)
+        .where(Person.id == person_id)
+    )
+    virtual, taxed = session.connection().execute(who).one()
+    if virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
+    if taxed:
+        # Another of their taxed awards must not be collected meanwhile; persons are locked before things.
+        lock_cluster(session, person_id=person_id)
     terms = lock(session, award_id)
     if terms.person_id not in cluster.person_ids:
         raise UnknownAward("you have no award with this id")

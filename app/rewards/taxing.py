@@ -7,9 +7,13 @@ not are the tax's own record and account touched.
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from app.identity import queries as clusters
+from app.identity.operations import lock_cluster
 from app.ledger.operations import post
+from app.rewards.models import Award
 from app.rewards.new_award import NewAward
 from app.rewards.terms import Terms
 from app.tax import operations as tax
@@ -28,6 +32,28 @@ def record(session: Session, award_id: int, award: NewAward, *, now: datetime) -
         tax=award.tax,
         now=now,
     )
+
+
+def lock_winner(session: Session, award_id: int) -> None:
+    """Lock the cluster of whoever won a taxed award, before the award itself: persons are locked first."""
+    found = session.connection().execute(_TAXED, {"award": award_id}).scalar()
+    if found is not None:
+        lock_cluster(session, person_id=found)
+
+
+_TAXED = select(Award.person_id).where(
+    Award.id == bindparam("award"), Award.withheld_fen + Award.borne_fen > 0
+)
+
+
+def count(session: Session, terms: Terms, *, now: datetime) -> None:
+    """Count an award that is being collected into its winner's year; raise IdentityWanted (contract 14.4).
+
+    The winner's cluster is locked: by `lock_winner`.
+    """
+    if terms.tax_fen:
+        cluster = clusters.cluster(session, person_id=terms.person_id)
+        tax.count(session, award_id=terms.id, person_ids=cluster.person_ids, now=now)
 
 
 def settle(session: Session, terms: Terms, *, now: datetime) -> None:

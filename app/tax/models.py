@@ -1,4 +1,4 @@
-"""The tax on awards, and what of it was paid to the tax office."""
+"""The tax on awards, who it was withheld from, and what of it was paid to the tax office."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,9 @@ from sqlalchemy.orm import Mapped
 
 from app.db.base import (
     Base,
+    DataClass,
     big_int,
+    encrypted,
     enum_check,
     enum_column,
     id_column,
@@ -19,6 +21,7 @@ from app.db.base import (
 )
 from app.identity import models as _  # noqa: F401 - a foreign key needs its table
 from app.kernel.transitions import TransitionTable
+from app.tax.documents import Document
 from app.tax.terms import TaxBearer, TaxedKind, TaxMode
 
 
@@ -75,6 +78,19 @@ class AwardTax(Base):
     granted_at: Mapped[datetime] = moment()
     counted_at: Mapped[datetime | None] = moment(nullable=True, doc="since when it is in the year's total")
     due_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class TaxIdentity(Base):
+    """Who a person is to the tax office; sealed. Of several in a cluster the one given last counts."""
+
+    __tablename__ = "tax_identities"
+    __table_args__ = (enum_check("document", Document),)
+    person_id: Mapped[int] = ref("persons.id", primary_key=True)
+    real_name: Mapped[str] = encrypted("tax_identities.real_name")
+    document: Mapped[Document] = enum_column(Document)
+    number: Mapped[str] = encrypted("tax_identities.number")
+    notice_version: Mapped[str] = text_column(16, exact=True, data_class=DataClass.PUBLIC)
+    given_at: Mapped[datetime] = moment()
 
 
 class TaxRemittance(Base):

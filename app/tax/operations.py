@@ -8,14 +8,20 @@ stands on the brand's account "tax withheld" until somebody pays it to the tax o
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
+from app.db.once import add_or_insert
 from app.db.prepared import Prepared
+from app.identity.operations import lock_cluster, require_real
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import AccountRef, ensure_account
-from app.tax.models import TAX_TRANSITIONS, AwardTax, TaxState
+from app.tax import notice, queries
+from app.tax.documents import Identity
+from app.tax.errors import IdentityKept, IdentityWanted, NoticeOutdated
+from app.tax.models import TAX_TRANSITIONS, AwardTax, TaxIdentity, TaxState
+from app.tax.periods import BEIJING
 from app.tax.terms import Assessment
 
 WITHHELD_PURPOSE = "tax.withheld"
@@ -96,3 +102,59 @@ def withheld_account(session: Session, *, brand_id: int, now: datetime) -> Accou
         brand_id=brand_id,
         now=now,
     )
+
+
+def count(session: Session, *, award_id: int, person_ids: Sequence[int], now: datetime) -> None:
+    """Count an award that is being collected into its winner's year, once (contract 14.4).
+
+    Where that brings the cluster's taxed income of the calendar year above the limit that its campaign has
+    published, name and document number must have been given: raises IdentityWanted. What is counted stays
+    so, whatever becomes of its bill; only an award that ends without a winner leaves the total.
+
+    The caller has locked the cluster: two awards collected at once would else not see each other, and pass
+    the limit together without a name.
+    """
+    award = queries.uncounted(session, award_id=award_id)
+    if award is None:
+        return
+    year = queries.year_of(session, person_ids=person_ids, now=now)
+    over = year.base_fen + award.base_fen > award.identity_over_fen
+    if over and queries.identity_of(session, person_ids=person_ids) is None:
+        raise IdentityWanted(
+            "give name and document number for the tax return, then collect",
+            over_fen=award.identity_over_fen,
+        )
+    counted = update(AwardTax).where(AwardTax.award_id == award_id, AwardTax.counted_at.is_(None))
+    if session.connection().execute(counted.values(counted_at=now)).rowcount != 1:
+        raise Replay
+
+
+def give_identity(
+    session: Session, *, person_id: int, identity: Identity, notice_version: str, now: datetime
+) -> None:
+    """Keep who a person is for tax returns; given again, it is corrected.
+
+    Raises VirtualPerson, NoticeOutdated, BadIdentity, GuardianWanted.
+    """
+    root_id = require_real(session, person_id=person_id)
+    if notice_version != notice.VERSION:
+        raise NoticeOutdated("read the present notice and ask again", current=notice.VERSION)
+    checked = identity.checked(now.astimezone(BEIJING).date())
+    lock_cluster(session, person_id=person_id, root_id=root_id)
+    given = {
+        "real_name": checked.name,
+        "document": checked.document,
+        "number": checked.number,
+        "notice_version": notice_version,
+        "given_at": now,
+    }
+    add_or_insert(session, TaxIdentity.__table__, {"person_id": person_id} | given, add=given)  # type: ignore[arg-type]
+
+
+def withdraw_identity(session: Session, *, person_id: int) -> None:
+    """Delete who a cluster is, as long as no tax return needs it (PIPL 15, 47); raise IdentityKept else."""
+    cluster = lock_cluster(session, person_id=person_id)
+    if queries.has_collected(session, person_ids=cluster.person_ids):
+        raise IdentityKept("a taxed prize was collected with it; the law asks that it is kept")
+    erased = delete(TaxIdentity).where(TaxIdentity.person_id.in_(cluster.person_ids))
+    session.connection().execute(erased)
