@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_table
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 
 
 def upgrade() -> None:
