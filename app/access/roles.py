@@ -30,6 +30,7 @@ class Permission(StrEnum):
     PAYER_CHANGE = "payer.change"
     PAYER_APPROVE = "payer.approve"
     PAYOUT_SETTLE = "payout.settle"
+    TAX_REPORT = "tax.report"
     PAYOUT_APPROVE = "payout.approve"
     AWARD_REVIEW = "award.review"
     AWARD_GRANT = "award.grant"
@@ -82,7 +83,14 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         }
     ),
     Role.FACTORY: frozenset({Permission.CODES_ORDER, Permission.CODES_SHIP}),
-    Role.FINANCE: frozenset({Permission.BUDGET_CHANGE, Permission.PAYER_CHANGE, Permission.PAYOUT_SETTLE}),
+    Role.FINANCE: frozenset(
+        {
+            Permission.BUDGET_CHANGE,
+            Permission.PAYER_CHANGE,
+            Permission.PAYOUT_SETTLE,
+            Permission.TAX_REPORT,
+        }
+    ),
     Role.APPROVER: frozenset(
         {
             Permission.CAMPAIGN_APPROVE,
@@ -180,6 +188,8 @@ class Act(StrEnum):
     STATEMENT_ASKED = "statement.asked"
     STATEMENT_PAYER = "statement.payer_set"
     DIFFERENCE_RESOLVED = "difference.resolved"
+    TAX_EXPORTED = "tax.exported"
+    TAX_REMITTED = "tax.remitted"
     AWARD_RELEASED = "award.released"
     AWARD_REFUSED = "award.refused"
     AWARD_PROPOSED = "award.proposed"
@@ -267,6 +277,8 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.STATEMENT_ASKED: Permission.PAYOUT_SETTLE,
     Act.STATEMENT_PAYER: Permission.PAYER_CHANGE,
     Act.DIFFERENCE_RESOLVED: Permission.PAYOUT_SETTLE,
+    Act.TAX_EXPORTED: Permission.TAX_REPORT,
+    Act.TAX_REMITTED: Permission.TAX_REPORT,
     Act.AWARD_RELEASED: Permission.AWARD_REVIEW,
     Act.AWARD_REFUSED: Permission.AWARD_REVIEW,
     Act.AWARD_PROPOSED: Permission.AWARD_GRANT,

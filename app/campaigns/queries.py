@@ -223,6 +223,14 @@ def campaigns(session: Session, *, brand_id: int | None = None, limit: int = 100
     return [CampaignView(*row) for row in session.connection().execute(wanted)]
 
 
+def keys(session: Session, *, brand_id: int) -> dict[int, str]:
+    """Return the keys of all campaigns of a brand by id."""
+    rows = session.connection().execute(
+        select(Campaign.id, Campaign.key).where(Campaign.brand_id == brand_id)
+    )
+    return {row.id: row.key for row in rows}
+
+
 def on_offer(
     session: Session, *, book: CampaignBook, code: CodeFacts, shelf: Shelf, now: datetime
 ) -> Offer | None:

@@ -25,6 +25,7 @@ from app.cli.places import apps, brands, dealers, products, stores
 from app.cli.reconcile import reconcile
 from app.cli.risk import risk
 from app.cli.staff import staff
+from app.cli.tax import tax
 from app.cli.trace import trace
 from app.cli.vouchers import vouchers
 
@@ -72,6 +73,7 @@ _GROUPS = (
     risk,
     staff,
     stores,
+    tax,
     trace,
     vouchers,
     whoami,

@@ -55,6 +55,13 @@ class MonthNotOver(Refused):
     title = "The month is not over"
 
 
+class BadReference(Malformed):
+    """A payment has the number of a tax return."""
+
+    code = "bad_reference"
+    title = "This cannot be a reference"
+
+
 class NothingOwed(Refused):
     """No tax of the month is left to be paid."""
 

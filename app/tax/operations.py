@@ -12,20 +12,29 @@ from sqlalchemy import bindparam, delete, insert, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
-from app.db.once import add_or_insert
+from app.db.once import add_or_insert, insert_once
 from app.db.prepared import Prepared
 from app.identity.operations import lock_cluster, require_real
+from app.kernel.actor import Actor
+from app.kernel.ids import new_id
 from app.ledger.models import AccountKind, Asset
-from app.ledger.operations import AccountRef, ensure_account
-from app.tax import notice, queries
+from app.ledger.operations import AccountRef, Transfer, ensure_account, post
+from app.tax import notice, periods, queries
 from app.tax.documents import Identity
-from app.tax.errors import IdentityKept, IdentityWanted, NoticeOutdated
-from app.tax.models import TAX_TRANSITIONS, AwardTax, TaxIdentity, TaxState
+from app.tax.errors import (
+    BadReference,
+    IdentityKept,
+    IdentityWanted,
+    MonthNotOver,
+    NothingOwed,
+    NoticeOutdated,
+    ReferenceUsed,
+)
+from app.tax.models import TAX_TRANSITIONS, AwardTax, TaxIdentity, TaxRemittance, TaxState
 from app.tax.periods import BEIJING
 from app.tax.terms import Assessment
 
-WITHHELD_PURPOSE = "tax.withheld"
-"""The ledger account of a brand that holds the tax which it owes the tax office."""
+MAX_REFERENCE = 40
 
 _INSERT = Prepared(insert(AwardTax))
 
@@ -93,15 +102,61 @@ def void(session: Session, *, award_ids: Sequence[int]) -> None:
 
 def withheld_account(session: Session, *, brand_id: int, now: datetime) -> AccountRef:
     """Return the account of a brand's tax that is owed to the tax office, in fen."""
+    return _account(session, queries.WITHHELD_PURPOSE, brand_id, now)
+
+
+def _account(session: Session, purpose: str, brand_id: int, now: datetime) -> AccountRef:
     return ensure_account(
         session,
         kind=AccountKind.OPEN,
         asset=Asset.FEN,
-        purpose=WITHHELD_PURPOSE,
+        purpose=purpose,
         owner_id=brand_id,
         brand_id=brand_id,
         now=now,
     )
+
+
+def remit(session: Session, *, brand_id: int, month: str, reference: str, now: datetime, actor: Actor) -> int:
+    """Book what a brand owes for a month as paid to the tax office; return the fen.
+
+    `reference` is the number of the return or the payment, once per brand. What became due in the month and
+    was seen late is a second part. Raises BadMonth, MonthNotOver, BadReference, ReferenceUsed, NothingOwed;
+    Replay when somebody else pays the same month at this moment.
+    """
+    words = reference.strip()
+    if not 1 <= len(words) <= MAX_REFERENCE or not words.isprintable():
+        raise BadReference(f"a reference has 1 to {MAX_REFERENCE} characters")
+    if periods.month(month)[1] > now:
+        raise MonthNotOver("more may become due until the month ends, midnight in Beijing")
+    if queries.is_remitted(session, brand_id=brand_id, reference=words):
+        raise ReferenceUsed("a payment of this brand has this reference; `saoma tax report` tells more")
+    standing = queries.standing(session, brand_id=brand_id, month=month)
+    if standing.owed_fen <= 0:
+        raise NothingOwed("all tax of this month has been paid, or none was due")
+    paid_id = new_id()
+    paid = {
+        "id": paid_id,
+        "brand_id": brand_id,
+        "month": month,
+        "part": standing.parts + 1,
+        "amount_fen": standing.owed_fen,
+        "reference": words,
+        "remitted_by": actor.label[:64],
+        "remitted_at": now,
+    }
+    if not insert_once(session, insert(TaxRemittance), paid):
+        raise Replay
+    transfer = Transfer(
+        key=f"tax:{brand_id}:{month}:{standing.parts + 1}",
+        debit=withheld_account(session, brand_id=brand_id, now=now),
+        credit=_account(session, queries.REMITTED_PURPOSE, brand_id, now),
+        amount=standing.owed_fen,
+        reason="tax.remitted",
+        ref_id=paid_id,
+    )
+    post(session, [transfer], now=now)
+    return standing.owed_fen
 
 
 def count(session: Session, *, award_id: int, person_ids: Sequence[int], now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""One person collects 64 taxed awards at once: the year's limit holds for all of them together."""
+"""Tax under 64 connections: the year's limit holds for all awards together, a month is paid once."""
 
 from datetime import timedelta
 
@@ -10,10 +10,12 @@ from app.identity.queries import Cluster, cluster
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.rewards import operations as rewards
-from app.tax import queries
-from app.tax.errors import IdentityWanted
-from app.tax.terms import TaxBasis, TaxedKind, TaxLaw, TaxMode, TaxTerms, assess
-from tests.factories.prizes import PrizeWorld
+from app.rewards.models import AwardKind, DeliveryWay
+from app.tax import operations, queries
+from app.tax.errors import IdentityWanted, NothingOwed
+from app.tax.terms import TaxedKind
+from tests.factories.prizes import OPERATOR, PrizeWorld
+from tests.factories.taxes import taxed
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race
@@ -27,8 +29,7 @@ def world(wide_db: Database, clock: ManualClock) -> PrizeWorld:
 
 
 def collect_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
-    terms = TaxTerms(TaxMode.INCIDENTAL_WITHHOLD, (TaxedKind.MONEY,), 0, TaxBasis.GROSS, False, _OVER)
-    tax = assess(terms, TaxLaw(2_000, 1_300), kind=TaxedKind.MONEY, worth_fen=_FEN)
+    tax = taxed(_FEN, over=_OVER)
     deadline = world.clock.now() + timedelta(days=7)
     won = [world.grant(person, amount_fen=_FEN, tax=tax, deadline_at=deadline).id for _ in range(CONNECTIONS)]
     who, now = world.cluster(person), world.clock.now()
@@ -77,3 +78,31 @@ def test_without_the_lock_on_the_person_they_pass_the_limit_together(
     person = world.person()
     collect_all(world, person, race_seed)
     assert counted_fen(world, person) > _OVER
+
+
+def test_a_month_is_paid_once_however_many_pay_it(world: PrizeWorld, race_seed: int) -> None:
+    thing = taxed(4_000, kind=TaxedKind.GOODS)
+    won = world.grant(world.person(), kind=AwardKind.GOODS, delivery=DeliveryWay.STORE, tax=thing)
+    world.do(rewards.hand_over, award_id=won.id)
+    month = f"{world.clock.now():%Y-%m}"
+    world.clock.advance(timedelta(days=40))
+    now = world.clock.now()
+
+    def pay(number: int) -> int:
+        return world.db.transact(
+            lambda session: operations.remit(
+                session,
+                brand_id=world.brand_id,
+                month=month,
+                reference=f"R-{number}",
+                now=now,
+                actor=OPERATOR,
+            )
+        )
+
+    result = race(world.db, [lambda n=n: pay(n) for n in range(CONNECTIONS)], seed=race_seed)
+    assert result.values == [1_000]
+    assert {type(error) for error in result.errors} == {NothingOwed}
+    assert world.books()["tax"] == 1_000
+    standing = world.read(queries.standing, brand_id=world.brand_id, month=month)
+    assert (standing.owed_fen, standing.parts) == (0, 1)

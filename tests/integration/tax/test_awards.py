@@ -12,28 +12,19 @@ from app.ledger.errors import InsufficientBalance
 from app.rewards import operations as rewards
 from app.rewards.models import AwardKind, AwardState, DeliveryWay
 from app.tax.models import AwardTax, TaxState
-from app.tax.terms import Assessment, TaxBasis, TaxBearer, TaxedKind, TaxLaw, TaxMode, TaxTerms, assess
+from app.tax.terms import TaxBearer, TaxedKind, TaxMode
 from tests.factories.campaign_world import CampaignWorld
 from tests.factories.campaigns import goods, money, nothing, pool
 from tests.factories.prizes import OPERATOR, PrizeWorld
+from tests.factories.taxes import taxed
 from tests.support.scripted_pay import FAIL
 
-LAW = TaxLaw(rate_bps=2_000, vat_bps=1_300)
-
-
-def tax(mode: TaxMode, kind: TaxedKind = TaxedKind.MONEY, *, worth_fen: int = 1_000) -> Assessment:
-    terms = TaxTerms(mode, tuple(TaxedKind), 0, TaxBasis.NET_GROSSUP, False, 100_000_000)
-    found = assess(terms, LAW, kind=kind, worth_fen=worth_fen)
-    assert found is not None
-    return found
-
-
-WITHHELD = {"amount_fen": 1_000, "tax": tax(TaxMode.INCIDENTAL_WITHHOLD)}
-BORNE = {"amount_fen": 1_000, "tax": tax(TaxMode.INCIDENTAL_COMPANY_BEARS)}
+WITHHELD = {"amount_fen": 1_000, "tax": taxed(1_000)}
+BORNE = {"amount_fen": 1_000, "tax": taxed(1_000, mode=TaxMode.INCIDENTAL_COMPANY_BEARS)}
 THING = {
     "kind": AwardKind.GOODS,
     "delivery": DeliveryWay.STORE,
-    "tax": tax(TaxMode.INCIDENTAL_WITHHOLD, TaxedKind.GOODS, worth_fen=4_000),
+    "tax": taxed(4_000, kind=TaxedKind.GOODS),
 }
 
 
@@ -81,7 +72,7 @@ def test_what_the_brand_bears_is_charged_to_the_budget_on_top(world: PrizeWorld)
 
 
 def test_a_budget_without_the_tax_grants_nothing(world: PrizeWorld) -> None:
-    most = {"amount_fen": 80_100, "tax": tax(TaxMode.INCIDENTAL_COMPANY_BEARS, worth_fen=80_100)}
+    most = {"amount_fen": 80_100, "tax": taxed(80_100, mode=TaxMode.INCIDENTAL_COMPANY_BEARS)}
     person = world.person()
     with pytest.raises(InsufficientBalance):
         world.grant(person, **most)

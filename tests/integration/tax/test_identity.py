@@ -16,12 +16,12 @@ from app.tax import notice, operations, queries
 from app.tax.documents import Document, Identity
 from app.tax.errors import BadIdentity, IdentityKept, IdentityWanted, NoticeOutdated
 from app.tax.models import AwardTax, TaxIdentity
-from app.tax.terms import TaxBasis, TaxedKind, TaxLaw, TaxMode, TaxTerms, assess
+from app.tax.terms import TaxBasis, TaxedKind
 from tests.factories.identities import card
 from tests.factories.prizes import OPERATOR, PrizeWorld
+from tests.factories.taxes import taxed
 from tests.support.scripted_pay import FAIL
 
-LAW = TaxLaw(rate_bps=2_000, vat_bps=1_300)
 OVER = 2_000
 WHO = Identity("张三", Document.RESIDENT_ID, card(date(1990, 1, 1)))
 
@@ -35,9 +35,9 @@ def award(
     taxed_as: TaxedKind = TaxedKind.MONEY,
     **more: Any,
 ) -> AwardView:
-    terms = TaxTerms(TaxMode.INCIDENTAL_WITHHOLD, tuple(TaxedKind), 0, TaxBasis.GROSS, False, over)
+    tax = taxed(fen, kind=taxed_as, basis=TaxBasis.GROSS, over=over)
     money = {"amount_fen": fen} if taxed_as is TaxedKind.MONEY else {}
-    return world.grant(person, tax=assess(terms, LAW, kind=taxed_as, worth_fen=fen), **money, **more)
+    return world.grant(person, tax=tax, **money, **more)
 
 
 def give(world: PrizeWorld, person: int, identity: Identity = WHO) -> None:
