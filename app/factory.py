@@ -25,6 +25,7 @@ from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
+from app.gateways.miniprogram.messages import PushedMessages
 from app.gateways.miniprogram.risk_rank import WeChatRiskRanks
 from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
@@ -39,7 +40,8 @@ from app.kernel.ids import PublicIds
 from app.notices.handlers import SendDigest
 from app.notices.interfaces import Mailer
 from app.organisation.address_regions import CsvAddressRegions, NullAddressRegions
-from app.organisation.interfaces import AddressRegions
+from app.organisation.handlers import AppMessages
+from app.organisation.interfaces import AddressRegions, MessageReader
 from app.outbox.drain import Drainer
 from app.outbox.registry import Registry
 from app.payouts.closing import CloseBills
@@ -69,6 +71,7 @@ class Container:
     risk_ranks: RankDesk | None
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
+    messages: MessageReader
     transfers: TransferGateway
     statements: StatementGateway
     vouchers: VoucherSupplier
@@ -126,6 +129,7 @@ def build_container(
         risk_ranks=RankDesk(WeChatRiskRanks(api, tokens)) if settings.risk_rank else None,
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
+        messages=PushedMessages(),
         transfers=transfers,
         statements=statements,
         vouchers=StockFile(),
@@ -160,7 +164,7 @@ def build_registry(transfers: TransferGateway, statements: StatementGateway, fol
             FetchStatements(statements, folder),
         ],
         fact_handlers=[SettleAwards(), UnlockAwards()],
-        callback_handlers=[BillNotices(registry)],
+        callback_handlers=[BillNotices(registry), AppMessages()],
     )
     return registry
 

@@ -9,7 +9,14 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import help_links, helping
 from app.campaigns import queries as campaigns
-from app.campaigns.errors import BadHelpLink, HelpedAlready, HelpNotWanted, OwnAward, StepWanted
+from app.campaigns.errors import (
+    BadHelpLink,
+    HelpedAlready,
+    HelpNotWanted,
+    HelpPaused,
+    OwnAward,
+    StepWanted,
+)
 from app.codes import qr
 from app.goods import operations as goods
 from app.goods import redemption
@@ -255,7 +262,7 @@ def _helpers(session: Session, award: AwardView, cluster: Cluster) -> int:
 
 
 @awards.route("/awards/<award_id>/help-link")
-@awards.operation(answers={200: HelpLinkAnswer}, refusals=[UnknownAward, HelpNotWanted])
+@awards.operation(answers={200: HelpLinkAnswer}, refusals=[UnknownAward, HelpPaused, HelpNotWanted])
 def help_link(award_id: str) -> Response:
     """Get what is sent to friends: good until the award's deadline; and how many have helped."""
     number = context.decode("aw", award_id)
@@ -265,6 +272,7 @@ def help_link(award_id: str) -> Response:
         found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
         if not found.unlock_helpers or found.deadline_at <= now:
             raise HelpNotWanted("it needs no help, or not any more")
+        helping.require_help_allowed(session, app_id=caller.app_id)
         keys = context.container().keyring.signing_keys(help_links.KEY_PURPOSE)
         return {
             "token": help_links.sign(keys, award_id=number, deadline_at=found.deadline_at),
@@ -283,6 +291,7 @@ def help_link(award_id: str) -> Response:
     refusals=[
         BadHelpLink,
         VirtualPerson,
+        HelpPaused,
         UnknownAward,
         HelpNotWanted,
         OwnAward,

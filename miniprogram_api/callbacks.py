@@ -1,4 +1,4 @@
-"""Callbacks of WeChat Pay: checked, recorded, answered; our own loop acts on them (conventions 4).
+"""Callbacks of WeChat Pay and of the mini-program: checked, recorded, answered; our own loop acts on them.
 
 Whatever is not genuine changes nothing: a wrong signature, an old or foreign one, the platform's own
 probes. A repeat is answered like the first, since the platform repeats until it is.
@@ -14,6 +14,7 @@ from app.factory import Container
 from app.http.access import public
 from app.http.intake import read_body
 from app.kernel.boundaries import reach
+from app.organisation import penalties
 from app.payouts import operations as payouts
 from app.payouts import queries
 from app.payouts.interfaces import ForgedCallback, PayerCredentials, TransferNotice, UnexpectedCallback
@@ -41,6 +42,30 @@ def receive_pay(mchid: str) -> Response:
     container.db.transact(record)
     reach("edge.recorded")
     return Response(status=204)
+
+
+@callbacks.get("/messages/<appid>")
+@public("the platform signs its check of this address with the app's token", per_address="600/minute")
+def check_address(appid: str) -> Response:
+    """Answer the platform's check of the address of an app's messages (platform contracts 2.1)."""
+    container = context.container()
+    with container.db.read() as session:
+        keys = penalties.message_keys(session, appid=appid)
+    return Response(container.messages.echo(keys, request.args), mimetype="text/plain")
+
+
+@callbacks.post("/messages/<appid>")
+@public("the platform signs and encrypts what it pushes; nothing else is believed", per_address="6000/minute")
+def receive_message(appid: str) -> Response:
+    """Record what the platform pushes to an app (platform contracts 2.2, 2.3, 13.7)."""
+    container, body = context.container(), read_body(request)
+    with container.db.read() as session:
+        keys = penalties.message_keys(session, appid=appid)
+    message = container.messages.read(keys, request.args, body, now=context.now())
+    container.db.transact(
+        lambda session: penalties.record_message(session, message=message, now=context.now())
+    )
+    return Response("success", mimetype="text/plain")
 
 
 def _read(container: Container, payer_id: int, present: PayerCredentials, body: bytes) -> TransferNotice:

@@ -14,6 +14,7 @@ from sandbox.exchanges import Exchanges
 from sandbox.faults import Faults
 from sandbox.journal import Journal
 from sandbox.limits import RateLimiter
+from sandbox.pushes import Pushes
 from sandbox.red_packets import RedPackets
 from sandbox.settings import LiveSettings, Settings
 from sandbox.statements import Statements
@@ -45,6 +46,7 @@ class World:
             faults=self.faults,
             exchanges=self.exchanges,
         )
+        self.pushes = Pushes(callbacks=self.callbacks, clock=self.clock, exchanges=self.exchanges)
         self.statements = Statements(clock=self.clock, lock=self.store.lock)
         self.red_packets = RedPackets(
             store=self.store,

@@ -138,6 +138,7 @@ class Act(StrEnum):
     ACCOUNTS_LISTED = "account.listed"
     AUDIT_READ = "audit.read"
     APP_SAVED = "app.saved"
+    APP_RESUMED = "app.resumed"
     ALERT_SETTLED = "alert.settled"
     MESSAGE_REPLAYED = "message.replayed"
     BRAND_ADDED = "brand.added"
@@ -226,6 +227,7 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.ACCOUNTS_LISTED: Permission.ACCOUNT_MANAGE,
     Act.AUDIT_READ: Permission.AUDIT_READ,
     Act.APP_SAVED: Permission.PLATFORM_CHANGE,
+    Act.APP_RESUMED: Permission.CAMPAIGN_START,
     Act.ALERT_SETTLED: Permission.OPERATIONS_RUN,
     Act.MESSAGE_REPLAYED: Permission.OPERATIONS_RUN,
     Act.BRAND_ADDED: Permission.CATALOGUE_CHANGE,

@@ -214,6 +214,13 @@ class HelpNotWanted(Refused):
     title = "This needs no help"
 
 
+class HelpPaused(Refused):
+    """Helping friends is paused in this mini-program; awards that wait for it do not lapse meanwhile."""
+
+    code = "help_paused"
+    title = "Helping friends is paused"
+
+
 class OwnAward(Refused):
     """Nobody helps themselves, with another account neither."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from app.campaigns.errors import HelpedAlready, HelpNotWanted, OwnAward, StepWanted
+from app.campaigns.errors import HelpedAlready, HelpNotWanted, HelpPaused, OwnAward, StepWanted
 from app.campaigns.models import AwardHelp, Draw
 from app.db.engine import Replay
 from app.db.once import insert_once
@@ -18,6 +18,7 @@ from app.identity.errors import VirtualPerson
 from app.identity.models import Person
 from app.identity.operations import lock_cluster
 from app.identity.queries import Principal
+from app.organisation.penalties import is_paused
 from app.rewards.models import AwardState
 from app.rewards.terms import lock
 
@@ -26,10 +27,11 @@ def help_award(session: Session, *, award_id: int, principal: Principal, now: da
     """Help with an award, once in its campaign for all accounts of a person; again is no second help.
 
     The cluster is locked first, so that no merge passes by, then the award, so that it does not lapse.
-    Raises VirtualPerson, UnknownAward, HelpNotWanted, OwnAward, HelpedAlready, StepWanted.
+    Raises VirtualPerson, HelpPaused, UnknownAward, HelpNotWanted, OwnAward, HelpedAlready, StepWanted.
     """
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
+    require_help_allowed(session, app_id=principal.app_id)
     cluster = lock_cluster(session, person_id=principal.person_id, root_id=principal.root_id)
     terms = lock(session, award_id)
     if terms.person_id in cluster.person_ids:
@@ -66,6 +68,12 @@ def help_award(session: Session, *, award_id: int, principal: Principal, now: da
     }
     if not insert_once(session, insert(AwardHelp), row):
         raise Replay
+
+
+def require_help_allowed(session: Session, *, app_id: int) -> None:
+    """Raise HelpPaused while the platform's penalty against an app is open (`app.organisation.penalties`)."""
+    if is_paused(session, app_id=app_id):
+        raise HelpPaused("friends cannot help at the moment; what waits for them does not lapse meanwhile")
 
 
 def helpers(session: Session, *, award_id: int, person_ids: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ from app.catalogue import queries as products_of
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.kernel.json import Json
 from app.organisation import operations as organisation
+from app.organisation import penalties as penalties_of
 from app.organisation import queries as organisation_queries
 
 
@@ -55,11 +56,14 @@ def list_brands(cli: Cli, /, *, as_json: bool) -> None:
 
 @click.group()
 def apps() -> None:
-    """Register mini-programs.
+    """Register mini-programs; see what the platform punishes them for, and let friends help again.
 
     \b
-    Example:
+    Examples:
       SECRET=… saoma apps add wx1234567890abcdef --secret-env SECRET
+      TOKEN=… KEY=… saoma apps messages wx1234567890abcdef --token-env TOKEN --key-env KEY
+      saoma apps penalties
+      saoma apps resume wx1234567890abcdef --reason "page mended, case 4711 closed"
     """
 
 
@@ -80,6 +84,64 @@ def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None) -> N
 
     cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand})
     click.echo(f"app {appid} registered")
+
+
+@apps.command()
+@click.argument("appid")
+@click.option("--token-env", required=True, help="Environment variable that holds the Token.")
+@click.option("--key-env", required=True, help="Environment variable that holds the EncodingAESKey.")
+@pass_cli
+def messages(cli: Cli, /, *, appid: str, token_env: str, key_env: str) -> None:
+    """Take what the platform pushes about the mini-program APPID, such as its penalties.
+
+    Set both in the platform's console, with the address that is printed, safe mode, JSON or XML.
+    """
+    token, key = secret_from(token_env), secret_from(key_env)
+    cli.act(
+        Act.APP_SAVED,
+        lambda session: penalties_of.set_message_keys(session, appid=appid, token=token, encoding_key=key),
+        on=f"app {appid}",
+        detail={"messages": True},
+    )
+    click.echo(f"address: {cli.settings.public_url}/miniprogram/v1/callbacks/messages/{appid}")
+
+
+@apps.command()
+@json_option
+@pass_cli
+def penalties(cli: Cli, /, *, as_json: bool) -> None:
+    """Show the platform's penalties, the newest first; those without `resumed` pause friends' help."""
+    rows = [
+        {
+            "app": found.appid,
+            "kind": found.kind.value,
+            "reason": found.reason,
+            "rule": found.rule,
+            "mend by": found.rectify_by and found.rectify_by.isoformat(timespec="minutes"),
+            "received": found.received_at.isoformat(timespec="seconds"),
+            "resumed": found.resumed_at and found.resumed_at.isoformat(timespec="seconds"),
+            "by": found.resumed_by,
+            "why": found.resume_reason,
+        }
+        for found in cli.read(penalties_of.penalties)
+    ]
+    show(rows, as_json=as_json)
+
+
+@apps.command()
+@click.argument("appid")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def resume(cli: Cli, /, *, appid: str, reason: str) -> None:
+    """Let friends help again in the mini-program APPID, once its penalties are dealt with."""
+    now, actor = cli.container.clock.now(), cli.actor
+    count = cli.act(
+        Act.APP_RESUMED,
+        lambda session: penalties_of.resume(session, appid=appid, reason=reason, now=now, actor=actor),
+        on=f"app {appid}",
+        detail=lambda settled: {"penalties": settled},
+    )
+    click.echo(f"{appid}: friends can help again; penalties settled: {count}")
 
 
 @click.group()

@@ -1,6 +1,6 @@
 """Refusals of the organisation room."""
 
-from app.kernel.errors import Conflict, Malformed, NotFound
+from app.kernel.errors import Conflict, Malformed, NotFound, Unauthenticated
 
 
 class UnknownBrand(NotFound):
@@ -58,3 +58,30 @@ class AppTaken(Conflict):
 
     code = "app_taken"
     title = "This app belongs to another brand"
+
+
+class InvalidMessageKeys(Malformed):
+    """Token or EncodingAESKey are not what the platform's console gives."""
+
+    code = "invalid_message_keys"
+
+
+class ForgedMessage(Unauthenticated):
+    """A message that the platform did not sign, or not for this app, or not now. It changes nothing."""
+
+    code = "forged_message"
+    title = "The message is not genuine"
+
+
+class UnexpectedMessage(Malformed):
+    """A genuine message that cannot be read."""
+
+    code = "unexpected_message"
+    title = "The message cannot be read"
+
+
+class NothingPaused(Conflict):
+    """No penalty of the platform pauses anything in this app."""
+
+    code = "nothing_paused"
+    title = "Nothing is paused in this app"

@@ -7,6 +7,7 @@ app may serve one brand or, with `brand_id` empty, all of them.
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.db.base import (
@@ -26,6 +27,17 @@ class AppKind(StrEnum):
     """What sort of WeChat account an app is."""
 
     MINIPROGRAM = "miniprogram"
+
+
+class PenaltyKind(StrEnum):
+    """What the platform has done to an app, or threatens to do (platform contracts 13.7)."""
+
+    WARNING = "warning"
+    FUNCTIONS_BLOCKED = "functions_blocked"
+    TAKEN_DOWN = "taken_down"
+    BANNED = "banned"
+    PAGE_BLOCKED = "page_blocked"
+    UNKNOWN = "unknown"
 
 
 class Brand(Base):
@@ -74,6 +86,7 @@ class App(Base):
 
     `open_platform` names the WeChat Open Platform account that the app is bound to: a unionid is one per
     user and such account, so apps of two accounts see two unionids of one person, and neither is wrong.
+    `message_token` and `message_key` (the EncodingAESKey) prove what the platform pushes to us.
     """
 
     __tablename__ = "apps"
@@ -84,4 +97,29 @@ class App(Base):
     appid: Mapped[str] = text_column(32, exact=True, unique=True, data_class=DataClass.PUBLIC)
     open_platform: Mapped[str] = text_column(32, exact=True)
     secret: Mapped[str] = encrypted("apps.secret", data_class=DataClass.SECRET)
+    message_token: Mapped[str | None] = encrypted(
+        "apps.message_token", data_class=DataClass.SECRET, nullable=True
+    )
+    message_key: Mapped[str | None] = encrypted(
+        "apps.message_key", data_class=DataClass.SECRET, nullable=True
+    )
     created_at: Mapped[datetime] = moment()
+
+
+class AppPenalty(Base):
+    """A penalty of the platform against an app; what friends do for each other is paused until somebody
+    resumes it. `rectify_by` is the platform's deadline, where it names one."""
+
+    __tablename__ = "app_penalties"
+    __table_args__ = (UniqueConstraint("app_id", "punish_id", "kind"), enum_check("kind", PenaltyKind))
+    id: Mapped[int] = id_column()
+    app_id: Mapped[int] = ref("apps.id")
+    punish_id: Mapped[str] = text_column(64, exact=True)
+    kind: Mapped[PenaltyKind] = enum_column(PenaltyKind)
+    reason: Mapped[str] = text_column(200)
+    rule: Mapped[str] = text_column(200)
+    rectify_by: Mapped[datetime | None] = moment(nullable=True)
+    received_at: Mapped[datetime] = moment()
+    resumed_at: Mapped[datetime | None] = moment(nullable=True)
+    resumed_by: Mapped[str | None] = text_column(64, nullable=True)
+    resume_reason: Mapped[str | None] = text_column(500, nullable=True)

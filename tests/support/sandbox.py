@@ -154,6 +154,19 @@ class SandboxProcess:
         fields = {"appid": appid, "secret": secret, "kind": kind, "open_platform": open_platform, **more}
         return self._view(self._admin("POST", "/apps", fields), "app")
 
+    def save_console(self, appid: str, *, url: str, token: str, aes_key: str, format: str = "json") -> None:
+        """Tells where an app's messages go; the address must echo. Raises SandboxRefusedError."""
+        fields = {"url": url, "token": token, "aes_key": aes_key, "format": format}
+        self._admin("POST", f"/apps/{appid}/messages", fields)
+
+    def punish(self, appid: str, **fields: Any) -> dict[str, Any]:
+        """Pushes a penalty; returns tries, status, taken_in and punish_id."""
+        return self._admin("POST", f"/apps/{appid}/punish", fields)
+
+    def push(self, appid: str, fields: dict[str, Any], *, age_seconds: int = 0) -> dict[str, Any]:
+        """Pushes any event, signed so long ago; returns tries, status and taken_in."""
+        return self._admin("POST", f"/apps/{appid}/push", {"fields": fields, "age_seconds": age_seconds})
+
     def create_merchant(
         self,
         mchid: str,
