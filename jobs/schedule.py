@@ -15,6 +15,7 @@ from time import monotonic
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
+from app.campaigns import unlocking
 from app.factory import Container
 from app.goods import operations as goods
 from app.http import idempotency, metrics
@@ -116,9 +117,18 @@ def reconcile(container: Container) -> int:
 
 
 def lapse(container: Container) -> int:
-    """Lapse awards whose published deadline has passed; budget and stock return."""
+    """Lapse awards whose published deadline has passed; budget and stock return.
+
+    Those that nobody can unlock at the moment are kept.
+    """
     now, db = container.clock.now(), container.db
-    return _portions(lambda: db.transact(lambda session: rewards.lapse_due(session, now=now, limit=_BATCH)))
+    return _portions(
+        lambda: db.transact(
+            lambda session: rewards.lapse_due(
+                session, now=now, limit=_BATCH, standstill=unlocking.standstill(session)
+            )
+        )
+    )
 
 
 def expire_vouchers(container: Container) -> int:

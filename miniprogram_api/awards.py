@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app
 from sqlalchemy.orm import Session
 
-from app.campaigns import help_links, helping
+from app.campaigns import help_links, helping, unlocking
 from app.campaigns import queries as campaigns
 from app.campaigns.errors import (
     BadHelpLink,
@@ -89,9 +89,10 @@ def list_awards(query: dict[str, Any]) -> Response:
         cluster = persons.cluster(session, person_id=caller.person_id)
         scope = f"awards/{caller.person_id}"
         window = context.cursors().window(scope, query)
-        rows = queries.awards(
+        found = queries.awards(
             session, person_ids=cluster.person_ids, before_id=window.before, limit=window.limit + 1
         )
+        rows = unlocking.as_they_stand(session, found)
         return context.cursors().page(scope, window, rows, position=lambda row: row.id, render=present.award)
 
     return respond_json(200, context.edge().read(work))
@@ -144,7 +145,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
         cluster = persons.cluster(session, person_id=caller.person_id)
-        award = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        award = _one(session, number, cluster)
         asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
         wanted = asked and not body["phone_declined"]
         phone_wanted = wanted and not persons.has_phone(session, person_ids=cluster.person_ids)
@@ -172,6 +173,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
                 phone_wanted=phone_wanted,
                 draws_made=_draws_made(session, award, cluster),
                 helpers=_helpers(session, award, cluster),
+                released=not (award.unlock_draws or award.unlock_helpers),
                 user_name=body.get("user_name"),
             )
         # What is shown for it is worth money: the answer is read anew each time.
@@ -245,6 +247,12 @@ def redemption_code(award_id: str) -> Response:
     return respond_json(200, context.edge().read(work))
 
 
+def _one(session: Session, number: int, cluster: Cluster) -> AwardView:
+    """Return an award of the caller as it stands: once its campaign has ended, it needs no unlocking."""
+    found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+    return unlocking.as_they_stand(session, [found])[0]
+
+
 def _draws_made(session: Session, award: AwardView, cluster: Cluster) -> int:
     """Return how often the caller has drawn since an award that draws unlock; for others nobody counts."""
     if not award.unlock_draws:
@@ -269,7 +277,7 @@ def help_link(award_id: str) -> Response:
 
     def work(session: Session, caller: Principal, now: datetime) -> dict[str, Any]:
         cluster = persons.cluster(session, person_id=caller.person_id)
-        found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+        found = _one(session, number, cluster)
         if not found.unlock_helpers or found.deadline_at <= now:
             raise HelpNotWanted("it needs no help, or not any more")
         helping.require_help_allowed(session, app_id=caller.app_id)
@@ -326,7 +334,7 @@ def _state(
 ) -> tuple[dict[str, Any], BillView | None, dict[str, Any] | None]:
     """Return an award of the caller, its latest bill and its code, whichever there are."""
     cluster = persons.cluster(session, person_id=caller.person_id)
-    found = queries.award(session, award_id=number, person_ids=cluster.person_ids)
+    found = _one(session, number, cluster)
     shown = present.award(found)
     if found.kind is not AwardKind.VOUCHER:
         return shown, bills.latest_bill(session, award_id=number), None

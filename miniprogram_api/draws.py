@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app, g, request
 from sqlalchemy.orm import Session
 
-from app.campaigns import queries
+from app.campaigns import queries, unlocking
 from app.campaigns.errors import (
     CodeNotDrawable,
     DrawCapReached,
@@ -29,7 +29,6 @@ from app.identity.interfaces import AppCredentials
 from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
 from app.organisation import queries as organisation
-from app.rewards import queries as rewards
 from app.rewards.errors import PhoneWanted
 from app.risk.watch import Hit, note_hit
 from miniprogram_api import context, present
@@ -154,7 +153,7 @@ def read_draw(draw_id: str) -> Response:
     def work(session: Session, caller: Principal, _now: datetime) -> dict[str, Any]:
         cluster = persons.cluster(session, person_id=caller.person_id)
         found = queries.draw(session, book=book, draw_id=number, person_ids=cluster.person_ids)
-        award = rewards.award_of_draw(session, draw_id=number)
+        award = unlocking.of_draw(session, draw_id=number)
         return {"draw": present.draw(found), "award": None if award is None else present.award(award)}
 
     return respond_json(200, context.edge().read(work))

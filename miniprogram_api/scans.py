@@ -7,6 +7,7 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from app.campaigns import queries as campaigns
+from app.campaigns import unlocking
 from app.campaigns.rules import PhonePolicy
 from app.campaigns.scan import Scanned, scan
 from app.codes.errors import NotACode
@@ -16,7 +17,6 @@ from app.http.edge import respond
 from app.http.idempotency import Answer
 from app.identity import queries as persons
 from app.identity.queries import Principal
-from app.rewards import queries as rewards
 from miniprogram_api import context, present
 from miniprogram_api.schemas import ScanAnswer, ScanBody
 
@@ -69,7 +69,7 @@ def _answer(session: Session, caller: Principal, scanned: Scanned) -> dict[str, 
     if result.outcome is ScanOutcome.DRAWN_BY_ME and result.drawn_draw_id is not None:
         book, person_ids = context.container().campaign_book, caller.cluster.person_ids
         drawn = campaigns.draw(session, book=book, draw_id=result.drawn_draw_id, person_ids=person_ids)
-        award = rewards.award_of_draw(session, draw_id=drawn.id)
+        award = unlocking.of_draw(session, draw_id=drawn.id)
     return {
         "scan": present.scan(result),
         "product": None if product is None or result.code is None else present.product(product, result.code),

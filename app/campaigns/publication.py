@@ -27,6 +27,7 @@ from app.campaigns.taxing import describe_tax
 from app.kernel.fen import format_yuan
 from app.kernel.json import canonical
 from app.rewards.models import DeliveryWay
+from app.rewards.standstill import KEEPS, KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +365,17 @@ def _claim_window(prize: Prize) -> Text:
         en += (
             f", and after {helpers} friends have each scanned a code, drawn in this campaign and helped; each"
             " may help once in this campaign, sharing by itself earns nothing; else forfeited"
+        )
+    if draws or helpers:
+        least, moved = KEEPS.days, KEPT.days
+        zh += (
+            f";活动暂停或助力暂停期间不会过期,剩余不足{least}天时领取期限顺延至{moved}天后;"
+            "活动结束后无须再解锁,领取期限内可直接领取"
+        )
+        en += (
+            "; while the campaign or the helping is paused it does not lapse, and with less than"
+            f" {least} days left it is given {moved}; once the campaign has ended it needs no unlocking and"
+            " can be collected until then"
         )
     return Text(zh, en)
 

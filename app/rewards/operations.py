@@ -54,6 +54,7 @@ from app.rewards.models import (
 )
 from app.rewards.new_award import NewAward
 from app.rewards.queries import AwardView
+from app.rewards.standstill import NOWHERE, Standstill, keep
 from app.rewards.terms import TERMS, Terms, lock
 from app.vouchers.interfaces import VoucherSupplier
 
@@ -227,6 +228,7 @@ def collect(
     phone_wanted: bool = False,
     draws_made: int = 0,
     helpers: int = 0,
+    released: bool = False,
     user_name: str | None = None,
 ) -> CollectResult:
     """Open the bill of a money award, or return the one that is open already, however often it is tapped.
@@ -235,20 +237,17 @@ def collect(
     `phone_wanted`: the campaign asks for the phone number at this point and the shopper has neither given
     nor declined it; the decision is the caller's, since a prize must not hang on it (contract 13.2).
     `draws_made` is how often the cluster has drawn in the award's campaign since: draws are never taken back,
-    so an award that is unlocked stays so; `helpers`, how many friends have helped with it. `user_name` is the
-    verified name, needed from 2,000 yuan.
+    so an award that is unlocked stays so; `helpers`, how many friends have helped with it. `released`: the
+    campaign has ended, and nobody could unlock it any more. `user_name` is the verified name, needed from
+    2,000 yuan.
 
     Raises UnknownAward, VirtualPerson, AwardHeld, AwardRefused, AwardLapsed, AlreadyFulfilled, DrawsWanted,
     HelpersWanted, OpenElsewhere, PhoneWanted, IdentityWanted, and what payouts.open_bill raises.
     """
     terms = _own(session, award_id, person_id, cluster)
     _require_collectible(terms, now)
-    missing = terms.unlock_draws - draws_made
-    if terms.state is AwardState.COLLECTIBLE and missing > 0:
-        raise DrawsWanted(f"draw {missing} more times in this campaign, then collect", missing=missing)
-    friends = terms.unlock_helpers - helpers
-    if terms.state is AwardState.COLLECTIBLE and friends > 0:
-        raise HelpersWanted(f"{friends} more friends must help before it is paid", missing=friends)
+    if terms.state is AwardState.COLLECTIBLE and not released:
+        _require_unlocked(terms, draws_made, helpers)
     if terms.state is AwardState.COLLECTIBLE and phone_wanted:
         raise PhoneWanted("give your phone number, or go on without")
     if terms.state is AwardState.COLLECTIBLE:
@@ -263,6 +262,15 @@ def collect(
         _move(session, [award_id], AwardState.COLLECTIBLE, AwardState.LOCKED)
     award = queries.award(session, award_id=award_id, person_ids=cluster.person_ids)
     return CollectResult(award, bill, bill.message_id)
+
+
+def _require_unlocked(terms: Terms, draws_made: int, helpers: int) -> None:
+    missing = terms.unlock_draws - draws_made
+    if missing > 0:
+        raise DrawsWanted(f"draw {missing} more times in this campaign, then collect", missing=missing)
+    friends = terms.unlock_helpers - helpers
+    if friends > 0:
+        raise HelpersWanted(f"{friends} more friends must help before it is paid", missing=friends)
 
 
 def collect_voucher(
@@ -426,18 +434,23 @@ def _move(
         raise Replay
 
 
-def lapse_due(session: Session, *, now: datetime, limit: int = 200) -> int:
+def lapse_due(session: Session, *, now: datetime, limit: int = 200, standstill: Standstill = NOWHERE) -> int:
     """Lapse at most `limit` awards whose deadline has passed, with budget and stock returned; say how many.
 
     An award whose bill is open is locked and stays; one that is being collected at this moment is left for
-    the next round. Held awards wait for their reviewer, whom an alert reminds.
+    the next round. Held awards wait for their reviewer, whom an alert reminds. What nobody can unlock now, by
+    `standstill`, does not lapse; moving its deadline counts as one.
     """
+    stands = bool(standstill.campaigns or standstill.brands)
+    kept = keep(session, standstill, now=now, limit=limit) if stands else 0
     due = (
         TERMS.where(Award.state == AwardState.COLLECTIBLE, Award.deadline_at <= now)
         .order_by(Award.deadline_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if stands:
+        due = due.where(~standstill.holds())
     rows = [Terms._make(row) for row in session.connection().execute(due)]
     if rows:
         ids = [row.id for row in rows]
@@ -447,7 +460,7 @@ def lapse_due(session: Session, *, now: datetime, limit: int = 200) -> int:
     _remind_of_held(session, now)
     if rows:
         reach("rewards.lapsing")
-    return len(rows)
+    return len(rows) + kept
 
 
 def _remind_of_held(session: Session, now: datetime) -> None:

@@ -2,7 +2,9 @@
 
 from sqlalchemy import update
 
+from app.campaigns import operations as campaigns
 from app.rewards.models import Award
+from tests.factories.campaign_world import OLGA, PETER
 from tests.support.shop import Shop
 
 
@@ -41,3 +43,29 @@ def test_friends_help_with_a_link_and_a_draw_of_their_own(shop: Shop) -> None:
     assert friend.ok("POST", "/helps", body) == {"helped": True}
     assert shopper.ok("GET", path)["helpers"] == 1
     assert shopper.collect(award).status_code in {200, 202}
+
+
+def test_once_the_campaign_has_ended_it_needs_no_unlocking(shop: Shop) -> None:
+    shopper = shop.shopper().member()
+    award = shopper.win()
+    locked = shop.container.public_ids.decode("aw", award["id"])
+    with shop.container.db.engine.begin() as connection:
+        steps = {"unlock_draws": 3, "unlock_helpers": 2}
+        connection.execute(update(Award).where(Award.id == locked).values(steps))
+    assert shopper.collect(award).json()["code"] == "draws_wanted"
+    assert shopper.award(award)["unlock_draws"] == 3
+    for act, who in ((campaigns.stop, OLGA), (campaigns.end, PETER)):
+        shop.container.db.transact(
+            lambda session, act=act, who=who: act(
+                session,
+                campaign_id=shop.ids["campaign"],
+                reason="over",
+                now=shop.container.clock.now(),
+                actor=who,
+            )
+        )
+    (seen,) = shopper.ok("GET", "/awards")["items"]
+    assert (seen["unlock_draws"], seen["unlock_helpers"]) == (0, 0)
+    assert shopper.get(f"/awards/{award['id']}/help-link").json()["code"] == "help_not_wanted"
+    shopper.confirm(shopper.collect(award).json()["transfer"])
+    shopper.wait_for(award, "fulfilled")

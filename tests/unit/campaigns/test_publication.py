@@ -196,6 +196,19 @@ def test_what_unlocks_money_is_published_with_the_time_for_it() -> None:
     assert "within 30 days of winning, and after 2 more draws in this campaign" in made.text.en
 
 
+def test_what_becomes_of_locked_money_when_nobody_can_unlock_it_is_published() -> None:
+    locked, plain = money("yuan", 100, unlock_draws=2), money("yuan", 100)
+    for prize, is_said in ((locked, True), (plain, False)):
+        text = publish_text(
+            rules(prizes=[prize], pools=[pool("everybody", 0, {"yuan": 1})]),
+            version=1,
+            commitment_sha256="0" * 64,
+        ).text
+        assert ("needs no unlocking" in text.en) is is_said
+        assert ("无须再解锁" in text.zh) is is_said
+        assert ("less than 3 days left it is given 7" in text.en) is is_said
+
+
 def test_what_friends_unlock_is_published_with_all_its_conditions() -> None:
     locked = [money("yuan", 100, unlock_helpers=3)]
     made = publish(rules(prizes=locked, pools=[pool("everybody", 0, {"yuan": 1})]))
