@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_column, create_table
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 
 
 def upgrade() -> None:
