@@ -61,6 +61,7 @@ from app.rewards.errors import (
 )
 from app.rewards.models import AwardKind, AwardState
 from app.rewards.queries import AwardView
+from app.tax.errors import IdentityWanted
 from app.vouchers.errors import VouchersOut
 from app.vouchers.queries import voucher_of
 from miniprogram_api import context, present
@@ -122,6 +123,7 @@ def read_award(award_id: str) -> Response:
         AlreadyPaid,
         OpenElsewhere,
         PhoneWanted,
+        IdentityWanted,
         AppNotBound,
         NoOpenid,
         AmountNotPayable,
@@ -201,6 +203,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
         AwardRefused,
         AwardLapsed,
         AlreadyFulfilled,
+        IdentityWanted,
         BadAddress,
         AddressFixed,
     ],

@@ -14,6 +14,8 @@ from app.members.queries import Membership
 from app.points.queries import EntryView
 from app.rewards.models import AwardKind
 from app.rewards.queries import AwardView
+from app.tax import notice
+from app.tax.queries import Given, Year
 from app.vouchers.queries import VoucherView
 from miniprogram_api.context import encode
 from miniprogram_api.texts import CASE_OUTCOMES, OUTCOMES
@@ -161,12 +163,32 @@ def award(view: AwardView) -> dict[str, Any]:
         "name_en": view.name_en,
         "amount_fen": view.amount_fen,
         "points": view.points,
+        "tax_withheld_fen": view.withheld_fen,
+        "tax_borne_fen": view.borne_fen,
         "unlock_draws": view.unlock_draws,
         "unlock_helpers": view.unlock_helpers,
         "delivery": view.delivery.value if view.delivery else None,
         "granted_at": moment(view.granted_at),
         "deadline_at": moment(view.deadline_at),
         "resolved_at": moment(view.resolved_at),
+    }
+
+
+def tax(year: Year, given: Given | None) -> dict[str, Any]:
+    """Return somebody's year, who they are for it, masked, and what they agree to when they say it."""
+    identity = None
+    if given is not None:
+        masked = given.identity.masked()
+        identity = {
+            "name_masked": masked.name,
+            "document": masked.document.value,
+            "number_masked": masked.number,
+            "given_at": moment(given.given_at),
+        }
+    return {
+        "year": {"awards": year.awards, "income_fen": year.base_fen, "tax_fen": year.tax_fen},
+        "identity": identity,
+        "notice": {"version": notice.VERSION, "text_zh": notice.ZH, "text_en": notice.EN},
     }
 
 

@@ -14,6 +14,7 @@ from app.incentives.operations import CaseOutcome
 from app.members.member_code import Purpose
 from app.members.models import AgeBand
 from app.rewards.models import AwardKind, AwardState, DeliveryWay
+from app.tax.documents import Document
 
 
 def _one_of(*values: str, nullable: bool = False) -> fields.String:
@@ -221,6 +222,12 @@ class AwardView(BaseSchema):
     unlock_helpers = fields.Integer(
         required=True, metadata=_note("friends who must help to unlock it; 0 when it is not locked")
     )
+    tax_withheld_fen = fields.Integer(
+        required=True, metadata=_note("tax taken out of amount_fen: what is paid is the difference")
+    )
+    tax_borne_fen = fields.Integer(
+        required=True, metadata=_note("tax that the organiser pays on top; the winner gets all of amount_fen")
+    )
     delivery = _one_of(*DeliveryWay, nullable=True)
     unlock_draws = fields.Integer(
         required=True, metadata=_note("further draws in the campaign that unlock it; 0 when it is not locked")
@@ -335,6 +342,48 @@ class CollectBody(BaseSchema):
         load_default=False, metadata=_note("the shopper was asked for a phone number and declined")
     )
     user_name = Text(64, metadata=_note("the verified name, which WeChat Pay needs from 2,000 yuan"))
+
+
+class TaxIdentityBody(BaseSchema):
+    """Who the shopper is for tax returns, with consent to the notice that was shown."""
+
+    name = Text(50, required=True, metadata=_note("as in the document"))
+    document = fields.String(required=True, validate=validate.OneOf(list(Document)))
+    number = Text(32, required=True)
+    notice_version = Text(16, required=True, metadata=_note("of the notice that the shopper agreed to"))
+
+
+class TaxYearAnswer(BaseSchema):
+    """What was collected in the present calendar year that is taxed."""
+
+    awards = fields.Integer(required=True)
+    income_fen = fields.Integer(required=True)
+    tax_fen = fields.Integer(required=True)
+
+
+class TaxIdentityAnswer(BaseSchema):
+    """Who the shopper is for tax returns, masked."""
+
+    name_masked = fields.String(required=True)
+    document = _one_of(*Document)
+    number_masked = fields.String(required=True)
+    given_at = Moment(required=True)
+
+
+class TaxNoticeAnswer(BaseSchema):
+    """What the shopper is told before giving name and number."""
+
+    version = fields.String(required=True)
+    text_zh = fields.String(required=True)
+    text_en = fields.String(required=True)
+
+
+class TaxAnswer(BaseSchema):
+    """Tax on what was won; identity is null until it is given."""
+
+    year = fields.Nested(TaxYearAnswer, required=True)
+    identity = fields.Nested(TaxIdentityAnswer, required=True, allow_none=True)
+    notice = fields.Nested(TaxNoticeAnswer, required=True)
 
 
 class TransferAnswer(BaseSchema):

@@ -14,6 +14,7 @@ from miniprogram_api.membership import membership
 from miniprogram_api.points import points
 from miniprogram_api.scans import scans
 from miniprogram_api.sessions import sessions
+from miniprogram_api.tax import tax
 
 _ABOUT = """The JSON API behind the mini-program.
 
@@ -37,7 +38,7 @@ def register(app: Flask, container: Container) -> None:
         config_prefix="MINIPROGRAM_",
     )
     api.spec.components.security_scheme("session", {"type": "http", "scheme": "bearer"})
-    for blueprint in (sessions, membership, scans, draws, awards, points, campaigns):
+    for blueprint in (sessions, membership, scans, draws, awards, points, tax, campaigns):
         api.register_blueprint(blueprint)
     for plain in (callbacks, documentation.build(api.spec), *pages.build(container.settings)):
         app.register_blueprint(plain)

@@ -28,7 +28,19 @@ _RETRY_AFTER_SECONDS = "5"
 
 # What a client can act on. Other extras are for our own eyes: they may hold row ids.
 _SHOWN_EXTRAS = frozenset(
-    {"outcome", "refusal", "reasons", "step", "current", "state", "appid", "errcode", "missing"}
+    {
+        "outcome",
+        "refusal",
+        "reasons",
+        "step",
+        "current",
+        "state",
+        "appid",
+        "errcode",
+        "missing",
+        "over_fen",
+        "field",
+    }
 )
 # What Flask and Werkzeug say by themselves, in our codes and with what to do about it.
 _HTTP_CODES = {

@@ -19,6 +19,7 @@ from schemathesis.engine.run import PhaseName
 from schemathesis.generation import GenerationMode
 from schemathesis.hooks import unregister
 
+from app.tax import notice
 from tests.support.shop import APPID, POLICY, Shop, Shopper
 
 SEED = 20260601
@@ -59,6 +60,9 @@ class Realist:
                 return {"scan": self.shopper.scan()["scan"]["id"]}
             case "collect":
                 return {"phone_declined": True}
+            case "give_tax_identity":
+                who = {"name": "李雷", "document": "passport", "number": "G12345678"}
+                return who | {"notice_version": notice.VERSION}
         return None
 
     def path(self, label: str) -> dict[str, str] | None:
