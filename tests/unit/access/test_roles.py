@@ -24,6 +24,11 @@ def test_only_service_reads_personal_data() -> None:
     assert readers == {Role.SERVICE}
 
 
+def test_names_for_tax_returns_leave_with_finance_only() -> None:
+    """SEC-02, contract 14.4."""
+    assert {role for role, held in ROLES.items() if Permission.TAX_REPORT in held} == {Role.FINANCE}
+
+
 def test_roles_add_up() -> None:
     assert permissions([]) == frozenset()
     both = permissions([Role.FINANCE, Role.FACTORY])
