@@ -6,7 +6,7 @@ decision and guarded after it; when somebody else was faster, `Replay` undoes ev
 decided again on fresh facts. The numbers it rolls stay the same: they depend on the chance alone.
 
 Ten statements with the edge's two, whoever draws and whatever they win in money, and one more where risk is
-switched on; docs/campaigns.md lists them.
+switched on; docs/campaigns.md lists them. The writes make one round trip at the end.
 """
 
 from collections.abc import Sequence
@@ -409,8 +409,7 @@ def _write(session: Session, record: DrawRecord, version: PublishedVersion, outc
         "campaign": version.campaign_id,
         "in_force": version.version,
     }
-    if _INSERT.run(session, row) != 1:
-        raise Replay
+    _INSERT.write_later(session, row, lost=Replay)
 
 
 def _worth_fen(rules: Rules, outcome: Outcome) -> int:

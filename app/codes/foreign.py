@@ -20,8 +20,8 @@ from app.codes.foreign_list import Strength, foreign_text
 from app.codes.format import MAX_BATCH_SIZE, Parsed
 from app.codes.models import FOREIGN_CONTEXT, CodeBatch, ForeignCode, ForeignList
 from app.db import secrets
+from app.db.duplicates import is_duplicate
 from app.db.engine import Replay
-from app.db.once import is_duplicate
 from app.db.prepared import Prepared
 from app.kernel.actor import Actor
 

@@ -364,7 +364,8 @@ def claim(
     """Use a code for a draw; raise CodeAlreadyDrawn when another draw has it (CODE-11). One statement.
 
     The primary key decides, also between two draws at the same moment: the second waits for the first to
-    commit and is refused, or goes on when the first was rolled back.
+    commit and is refused, or goes on when the first was rolled back. Nobody waits for the answer: it may be
+    raised as late as the transaction ends.
     """
     row = {
         "batch_id": batch_id,
@@ -373,5 +374,8 @@ def claim(
         "person_id": person_id,
         "at": now,
     }
-    if not insert_once(session, _INSERT_CLAIM, row):
-        raise CodeAlreadyDrawn("this code has been used for a draw; every code can be drawn once")
+    _INSERT_CLAIM.write_later(session, row, lost=_already_drawn)
+
+
+def _already_drawn() -> CodeAlreadyDrawn:
+    return CodeAlreadyDrawn("this code has been used for a draw; every code can be drawn once")

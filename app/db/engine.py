@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from app.db.mysql import FastConnection
-from app.db.prepared import CONNECTION
+from app.db.prepared import CONNECTION, WAITING, send_waiting
 
 T = TypeVar("T")
 
@@ -95,11 +95,13 @@ class Database:
                 connection.execution_options(saoma_write=True)
             with connection.begin(), _session(connection) as session:
                 session.info[_LAST] = last = list[Callable[[], None]]()
+                session.info[WAITING] = []
                 yield session
                 if session.in_transaction():
                     session.commit()  # what the session holds is flushed; the connection commits
                 for act in last:
                     act()
+                send_waiting(session)
 
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and commit; play it again after a deadlock or a lost race.
@@ -146,9 +148,43 @@ def at_the_end(session: Session, act: Callable[[], None]) -> None:
         last.append(act)
 
 
+class _Session(Session):
+    """A session that sends the writes that are waiting before anything else reaches the database."""
+
+    def connection(self, *arguments: Any, **options: Any) -> Connection:
+        send_waiting(self)
+        return super().connection(*arguments, **options)
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        send_waiting(self)
+        return super().execute(*arguments, **options)
+
+    def scalar(self, *arguments: Any, **options: Any) -> Any:
+        send_waiting(self)
+        return super().scalar(*arguments, **options)
+
+    def scalars(self, *arguments: Any, **options: Any) -> Any:
+        send_waiting(self)
+        return super().scalars(*arguments, **options)
+
+    def begin_nested(self) -> SessionTransaction:
+        # What was written before a savepoint does not belong to it.
+        send_waiting(self)
+        return super().begin_nested()
+
+    def close(self) -> None:
+        # Where only prepared statements were sent there is nothing to be let go of.
+        if self.in_transaction() or self.identity_map:
+            super().close()
+
+    def flush(self, *arguments: Any, **options: Any) -> None:
+        send_waiting(self)
+        super().flush(*arguments, **options)
+
+
 def _session(connection: Connection) -> Session:
     """Return a session inside the transaction of `connection`, which prepared statements use directly."""
-    session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
+    session = _Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
     session.info[CONNECTION] = connection
     return session
 

@@ -11,15 +11,19 @@ untouched in the buffer for PyMySQL's own reader. So this is a short cut and not
 `tests/integration/db/test_mysql.py` holds the two to the same answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pymysql import connections
+from pymysql import InterfaceError, MySQLError, connections
 from pymysql.constants import COMMAND, SERVER_STATUS
 
 # Statements are prebuilt, so there are some dozens of descriptions; SQL that varies must not pile up.
 _MOST_DESCRIPTIONS = 512
+
+_QUERY = bytes([COMMAND.COM_QUERY])
+# What is sent ahead waits in the buffers of the two ends, with the answers to it; more goes one by one.
+_MOST_AHEAD = 64 * 1024
 
 _HEADER = 4
 _OK, _EOF, _ERROR, _NULL, _TWO_BYTES, _THREE_BYTES = 0x00, 0xFE, 0xFF, 0xFB, 0xFC, 0xFD
@@ -43,10 +47,58 @@ class FastConnection(_Connection):  # type: ignore[misc]
 
     def run(self, statement: str, values: Mapping[str, Any]) -> tuple[Rows, int]:
         """Send `statement` with its %(name)s filled in; return its rows, and how many it found or changed."""
-        text = statement % {name: self.escape(value) for name, value in values.items()}
-        self._execute_command(COMMAND.COM_QUERY, text.encode(self.encoding))
+        self._execute_command(COMMAND.COM_QUERY, self._text(statement, values))
         affected: int = self._read_query_result()
         self._affected_rows = affected
+        return self._result.rows or (), affected
+
+    def run_all(
+        self, statements: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> "list[tuple[Rows, int] | MySQLError]":
+        """Send all `statements` before the first answer is read; return of each what `run` returns or raises.
+
+        One round trip for all. The server executes them one after the other, those behind a refused one too:
+        after a refusal the transaction must be rolled back. Raises when the connection is gone.
+        """
+        if self._sock is None:
+            raise InterfaceError(0, "the connection is closed")
+        packets = [self._packet(statement, values) for statement, values in statements]
+        ahead = sum(map(len, packets)) <= _MOST_AHEAD
+        answers: list[tuple[Rows, int] | MySQLError] = []
+        try:
+            if ahead:
+                self._write_bytes(b"".join(packets))
+            for packet in packets:
+                if not ahead:
+                    self._write_bytes(packet)
+                answers.append(self._answer())
+        except BaseException:
+            # An answer that nobody has read would be taken for that of the next statement.
+            self._force_close()
+            raise
+        return answers
+
+    def _text(self, statement: str, values: Mapping[str, Any]) -> bytes:
+        escape = self.escape
+        literals = {
+            # Most values are whole numbers, and need nobody's help.
+            name: str(value) if type(value) is int else escape(value)
+            for name, value in values.items()
+        }
+        return (statement % literals).encode(self.encoding)
+
+    def _packet(self, statement: str, values: Mapping[str, Any]) -> bytes:
+        command = _QUERY + self._text(statement, values)
+        return len(command).to_bytes(3, "little") + b"\0" + command
+
+    def _answer(self) -> "tuple[Rows, int] | MySQLError":
+        self._next_seq_id = 1
+        try:
+            affected: int = self._read_query_result()
+        except MySQLError as refusal:
+            if self._sock is None:
+                raise
+            return refusal
         return self._result.rows or (), affected
 
     def escape(self, obj: Any, mapping: Any = None) -> str:

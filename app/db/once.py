@@ -9,17 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.db.duplicates import is_duplicate
 from app.db.prepared import Prepared
-
-_MYSQL_DUPLICATE = 1062
-
-
-def is_duplicate(error: IntegrityError) -> bool:
-    """Tell whether `error` is a unique key speaking, not a CHECK or a foreign key."""
-    original = error.orig
-    if original is None:
-        return False
-    return original.args[0] == _MYSQL_DUPLICATE or "UNIQUE constraint failed" in str(original)
 
 
 def insert_once(

@@ -10,7 +10,7 @@ through `exec_driver_sql`, so that nothing escapes the listener.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,10 +23,14 @@ from sqlalchemy.sql import Select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import CompoundSelect
 
+from app.db.duplicates import is_duplicate
 from app.db.mysql import FastConnection
 
 CONNECTION = "saoma.connection"
 """Under this name a session's info holds the connection in whose transaction it works, if that is known."""
+
+WAITING = "saoma.waiting"
+"""Under this name the session of a unit of work holds its writes that are still to be sent."""
 
 Processor = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
@@ -57,17 +61,34 @@ class Prepared:
         """Execute a statement that returns nothing; return how many rows it found or wrote."""
         return self._send(session, parameters)[2]
 
+    def write_later(
+        self, session: Session, parameters: Parameters, *, lost: Callable[[], Exception], rows: int = 1
+    ) -> None:
+        """Write `rows` rows: with the transaction's next statement or at its end, whichever comes first.
+
+        For writes whose outcome nobody waits for: those that follow each other make one round trip. `lost`
+        makes what is raised then, not here, when a unique key refuses a row or a guard lets fewer be written.
+        Nobody may catch it inside the transaction: the writes behind it have been executed as well. In a
+        savepoint, or in a session that no unit of work commits, the write happens at once.
+        """
+        write = _Write(*self._bound(session, parameters), rows, lost)
+        waiting: list[_Write] | None = session.info.get(WAITING)
+        if waiting is None or session.in_nested_transaction():
+            _write(session, [write])
+        else:
+            waiting.append(write)
+
+    def _bound(self, session: Session, parameters: Parameters) -> "tuple[_Form, dict[str, Any]]":
+        form = self._form(_connection(session).dialect, parameters)
+        return form, form.bind(parameters)
+
     def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Sequence[Sequence[Any]], int]":
-        connection: Connection | None = session.info.get(CONNECTION)
-        # A savepoint begins when the session is first asked for its connection.
-        if connection is None or session.in_nested_transaction():
-            connection = session.connection()
-        form = self._form(connection.dialect, parameters)
-        values = form.bind(parameters)
+        send_waiting(session)
+        form, values = self._bound(session, parameters)
+        connection = _connection(session)
         driver: Any = connection.connection.driver_connection
         if type(driver) is not FastConnection or _is_observed(connection):
-            result = connection.exec_driver_sql(form.text, form.in_order(values))
-            return form, result.fetchall() if result.returns_rows else (), result.rowcount
+            return form, *_execute(connection, form, values)
         try:
             return form, *driver.run(form.text, values)
         except driver.Error as error:
@@ -86,11 +107,73 @@ class Prepared:
         return form
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A statement that must write so many rows, with its values bound; `lost` makes the error when not."""
+
+    form: "_Form"
+    values: dict[str, Any]
+    rows: int
+    lost: Callable[[], Exception]
+
+
+def send_waiting(session: Session) -> None:
+    """Send what `write_later` has kept, in its order; raise what the first refusal means."""
+    waiting: list[_Write] | None = session.info.get(WAITING)
+    if waiting:
+        writes = waiting[:]
+        waiting.clear()
+        _write(session, writes)
+
+
+def _write(session: Session, writes: Sequence[_Write]) -> None:
+    for write, answer in zip(writes, _answers(_connection(session), writes), strict=True):
+        if isinstance(answer, DBAPIError):
+            raise write.lost() if is_duplicate(answer) else answer
+        if answer != write.rows:
+            raise write.lost()
+
+
+def _answers(connection: Connection, writes: Sequence[_Write]) -> "Iterator[int | DBAPIError]":
+    driver: Any = connection.connection.driver_connection
+    if type(driver) is not FastConnection or _is_observed(connection):
+        for write in writes:
+            try:
+                yield _execute(connection, write.form, write.values)[1]
+            except DBAPIError as error:
+                yield error
+        return
+    try:
+        answers = driver.run_all([(write.form.text, write.values) for write in writes])
+    except driver.Error as error:
+        raise _wrapped(connection, error, writes[0].form.text, writes[0].values) from error
+    for write, answer in zip(writes, answers, strict=True):
+        if isinstance(answer, tuple):
+            yield answer[1]
+        else:
+            yield _wrapped(connection, answer, write.form.text, write.values)
+
+
+def _connection(session: Session) -> Connection:
+    connection: Connection | None = session.info.get(CONNECTION)
+    # A savepoint begins when the session is first asked for its connection.
+    if connection is None or session.in_nested_transaction():
+        connection = session.connection()
+    return connection
+
+
+def _execute(
+    connection: Connection, form: "_Form", values: dict[str, Any]
+) -> tuple[Sequence[Sequence[Any]], int]:
+    result = connection.exec_driver_sql(form.text, form.in_order(values))
+    return result.fetchall() if result.returns_rows else (), result.rowcount
+
+
 def _is_observed(connection: Connection) -> bool:
     return connection._has_events or connection.engine._has_events  # noqa: SLF001 - there is no other way
 
 
-def _wrapped(connection: Connection, error: Exception, text: str, values: Parameters) -> Exception:
+def _wrapped(connection: Connection, error: Exception, text: str, values: Parameters) -> DBAPIError:
     """Return `error` as SQLAlchemy would raise it; a connection that is gone is taken out of the pool."""
     dialect = connection.dialect
     driver: Any = connection.connection.dbapi_connection
@@ -98,7 +181,7 @@ def _wrapped(connection: Connection, error: Exception, text: str, values: Parame
     if is_gone:
         connection.invalidate(error)
     assert dialect.dbapi is not None
-    return DBAPIError.instance(
+    wrapped = DBAPIError.instance(
         text,
         dict(values),
         error,
@@ -107,6 +190,8 @@ def _wrapped(connection: Connection, error: Exception, text: str, values: Parame
         connection_invalidated=is_gone,
         dialect=dialect,
     )
+    assert isinstance(wrapped, DBAPIError)
+    return wrapped
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from app.db import secrets
-from app.db.once import insert_once
+from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.http.models import IdempotencyKey
 from app.http.problems import InvalidInput
@@ -117,8 +117,8 @@ def look_up(session: Session, key: Key, *, session_id: int, now: datetime) -> tu
     return caller, Answer(status, body, replayed=True)
 
 
-def remember(session: Session, key: Key, person_id: int, answer: Answer, now: datetime) -> bool:
-    """Store `answer`; return False when another transaction has answered under this key meanwhile."""
+def remember(session: Session, key: Key, person_id: int, answer: Answer, now: datetime) -> None:
+    """Store `answer`; the transaction is played again if another has answered under this key meanwhile."""
     row: Mapping[str, Any] = {
         "person_id": person_id,
         "key_hash": key.key_hash,
@@ -129,7 +129,7 @@ def remember(session: Session, key: Key, person_id: int, answer: Answer, now: da
         "permanent": key.permanent,
         "created_at": now,
     }
-    return insert_once(session, _REMEMBER, row)
+    _REMEMBER.write_later(session, row, lost=Replay)
 
 
 def purge(session: Session, *, now: datetime, keep: timedelta, limit: int = 1000) -> int:

@@ -1,6 +1,6 @@
 """Opening accounts and posting transfers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, case, insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.db.base import BigInt
 from app.db.engine import Replay, at_the_end
-from app.db.once import insert_once, is_duplicate
-from app.db.prepared import Prepared
+from app.db.once import insert_once
+from app.db.prepared import Prepared, send_waiting
 from app.kernel.ids import new_id
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
 from app.ledger.models import Account, AccountKind, Asset, TransferRow
@@ -142,12 +141,8 @@ def post(
     )
     began = {account: running.sequence for account, running in state.items()}
     rows = [_row(transfer, state, now) for transfer in transfers]
-    try:
-        _insert(session, rows)
-    except IntegrityError as error:
-        if is_duplicate(error):
-            raise AlreadyPosted("a transfer with this key has been posted") from None
-        raise
+    numbered = {f"{name}{n}": value for n, row in enumerate(rows) for name, value in row.items()}
+    _insert(len(rows)).write_later(session, numbered, rows=len(rows), lost=_posted_before)
     changes = {
         account.id: _Change(change[account], state[account.id].sequence - began[account.id])
         if account.kind is AccountKind.PERSONAL
@@ -156,7 +151,8 @@ def post(
         if account.kind is AccountKind.PERSONAL or (account.kind is AccountKind.GUARDED and change[account])
     }
     if waiting is None:
-        _apply(session, changes)
+        _apply(session, changes, lost=lambda: InsufficientBalance(tuple(sorted(changes))))
+        send_waiting(session)
     else:
         for account_id, more in changes.items():
             waiting[account_id] = waiting.get(account_id, _Change()).plus(more)
@@ -191,24 +187,25 @@ def hot_rows_last(session: Session) -> Iterator[None]:
     finally:
         del session.info[_WAITING]
 
-    def take() -> None:
-        try:
-            _apply(session, waiting)
-        except InsufficientBalance as lost:
-            raise Replay from lost
-
     if waiting:
-        at_the_end(session, take)
+        at_the_end(session, lambda: _apply(session, waiting, lost=Replay))
 
 
-_INSERT = Prepared(insert(TransferRow))
+@lru_cache(maxsize=16)
+def _insert(count: int) -> Prepared:
+    columns = TransferRow.__table__.columns
+    return Prepared(
+        insert(TransferRow).values(
+            [
+                {column.name: bindparam(f"{column.name}{n}", type_=column.type) for column in columns}
+                for n in range(count)
+            ]
+        )
+    )
 
 
-def _insert(session: Session, rows: list[dict[str, object]]) -> None:
-    if len(rows) == 1:
-        _INSERT.run(session, rows[0])
-    else:
-        session.connection().execute(insert(TransferRow), rows)
+def _posted_before() -> AlreadyPosted:
+    return AlreadyPosted("a transfer with this key has been posted")
 
 
 @dataclass(slots=True)
@@ -287,7 +284,7 @@ def _update(count: int, *, numbered: bool) -> Prepared:
     )
 
 
-def _apply(session: Session, changes: Mapping[int, _Change]) -> None:
+def _apply(session: Session, changes: Mapping[int, _Change], *, lost: Callable[[], Exception]) -> None:
     if not changes:
         return
     numbered = any(change.steps for change in changes.values())
@@ -296,5 +293,4 @@ def _apply(session: Session, changes: Mapping[int, _Change]) -> None:
         values |= {f"id{number}": account, f"amount{number}": change.amount}
         if numbered:
             values[f"steps{number}"] = change.steps
-    if _update(len(changes), numbered=numbered).run(session, values) != len(changes):
-        raise InsufficientBalance(tuple(sorted(changes)))
+    _update(len(changes), numbered=numbered).write_later(session, values, rows=len(changes), lost=lost)

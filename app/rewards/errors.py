@@ -1,6 +1,6 @@
 """Refusals of the prize service."""
 
-from app.kernel.errors import Forbidden, NotFound, Refused
+from app.kernel.errors import Conflict, Forbidden, NotFound, Refused
 
 
 class UnknownAward(NotFound):
@@ -8,6 +8,13 @@ class UnknownAward(NotFound):
 
     code = "unknown_award"
     title = "There is no such award"
+
+
+class AlreadyAwarded(Conflict):
+    """The draw has an award; there is never a second one."""
+
+    code = "already_awarded"
+    title = "This draw has been awarded"
 
 
 class VirtualPerson(Forbidden):

@@ -32,6 +32,7 @@ from app.points import operations as points
 from app.points.models import PointsKind
 from app.rewards import queries, taxing
 from app.rewards.errors import (
+    AlreadyAwarded,
     AlreadyFulfilled,
     AwardHeld,
     AwardLapsed,
@@ -73,7 +74,8 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     Three statements for money: the award, its transfers, the guarded hot rows last; one more where it is
     taxed. Raises
     InsufficientBalance when budget or stock do not hold enough (the award's row must then be rolled back
-    with the savepoint or transaction), and IntegrityError for a second award of one draw.
+    with the savepoint or transaction), and AlreadyAwarded for a second award of one draw, as late as the
+    transaction ends.
     """
     award_id = new_id()
     state = AwardState.FULFILLED
@@ -82,7 +84,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     elif award.kind in TO_BE_COLLECTED:
         state = AwardState.COLLECTIBLE
     resolved_at = now if AWARD_TRANSITIONS.final(state) else None
-    _INSERT.run(
+    _INSERT.write_later(
         session,
         {
             "id": award_id,
@@ -114,6 +116,7 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
             "withheld_fen": award.withheld_fen,
             "borne_fen": award.borne_fen,
         },
+        lost=_awarded_before,
     )
     taxing.record(session, award_id, award, now=now)
     movements = _commitments(award_id, award)
@@ -122,6 +125,10 @@ def grant(session: Session, *, award: NewAward, now: datetime) -> AwardView:
     elif movements:
         post(session, movements, now=now)
     return _granted(award_id, award, state, now, resolved_at)
+
+
+def _awarded_before() -> AlreadyAwarded:
+    return AlreadyAwarded("a draw has one award")
 
 
 def _granted(

@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert, resolve_alert
 from app.db import secrets
+from app.db.duplicates import is_duplicate
 from app.db.engine import Replay
-from app.db.once import insert_once, is_duplicate
+from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind, Asset

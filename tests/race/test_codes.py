@@ -1,5 +1,6 @@
 """Codes under 64 connections: one code, one winner; ranges never overlap; batch numbers never twice."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -68,20 +69,22 @@ def test_one_code_has_one_winner(wide_db: Database, race_seed: int) -> None:
         assert session.scalars(select(CodeClaim.draw_id)).all() == result.values
 
 
-def _look_then_write(session: Session, statement: object, row: dict[str, object]) -> bool:
+class _LookThenWrite:
     """The guard taken out: look whether the code is free, then write."""
-    taken = select(CodeClaim.draw_id).where(CodeClaim.batch_id == row["batch_id"])
-    if session.execute(taken).first() is not None:
-        return False
-    write = mysql.insert(CodeClaim).values(row).on_duplicate_key_update(draw_id=row["draw_id"])
-    session.execute(write)
-    return True
+
+    @staticmethod
+    def write_later(session: Session, row: dict[str, object], *, lost: Callable[[], Exception]) -> None:
+        taken = select(CodeClaim.draw_id).where(CodeClaim.batch_id == row["batch_id"])
+        if session.execute(taken).first() is not None:
+            raise lost()
+        write = mysql.insert(CodeClaim).values(row).on_duplicate_key_update(draw_id=row["draw_id"])
+        session.execute(write)
 
 
 def test_without_the_guard_one_code_has_several_winners(
     wide_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "insert_once", _look_then_write)
+    monkeypatch.setattr(operations, "_INSERT_CLAIM", _LookThenWrite)
     assert len(_claim_all(wide_db, seed=0).values) > 1
 
 

@@ -1,6 +1,6 @@
 """Draws under 64 connections: exactly the stock, never a fen more than the budget, one winner per code."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from app.codes import operations as codes
 from app.codes.errors import CodeAlreadyDrawn
 from app.codes.models import CodeClaim
 from app.ledger import operations as ledger
-from app.ledger.errors import InsufficientBalance
 from app.ledger.models import Account
 from tests.factories.campaigns import money, pool, random_money
 from tests.race.crowd import Crowd
@@ -86,13 +85,13 @@ def test_random_amounts_never_pass_the_budget(crowd: Crowd, race_seed: int) -> N
     assert left["budget"] < 200
 
 
-def _check_then_write(session: Session, changes: Mapping[int, Any]) -> None:
+def _check_then_write(session: Session, changes: Mapping[int, Any], *, lost: Callable[[], Exception]) -> None:
     """The guard taken out: what most systems do, a check in the program and a write of what it saw."""
     connection = session.connection()
     seen = select(Account.id, Account.balance).where(Account.id.in_(changes))
     left = {row.id: row.balance for row in connection.execute(seen)}
     if any(left[account] + change.amount < 0 for account, change in changes.items()):
-        raise InsufficientBalance(tuple(left))
+        raise lost()
     connection.execute(text("SELECT SLEEP(0.002)"))
     for account, change in changes.items():
         written = update(Account).where(Account.id == account)
@@ -120,20 +119,22 @@ def test_one_code_has_one_winner(crowd: Crowd, race_seed: int) -> None:
     assert (left["budget"], left["committed"]) == (BUDGET_FEN - 100, 100)
 
 
-def _look_then_write(session: Session, statement: object, row: dict[str, int]) -> bool:
+class _LookThenWrite:
     """The guard taken out: look whether the code is free, then write."""
-    code = (CodeClaim.batch_id == row["batch_id"], CodeClaim.code_index == row["code_index"])
-    if session.execute(select(CodeClaim.draw_id).where(*code)).first() is not None:
-        return False
-    session.execute(mysql.insert(CodeClaim).values(row).on_duplicate_key_update(draw_id=row["draw_id"]))
-    return True
+
+    @staticmethod
+    def write_later(session: Session, row: dict[str, int], *, lost: Callable[[], Exception]) -> None:
+        code = (CodeClaim.batch_id == row["batch_id"], CodeClaim.code_index == row["code_index"])
+        if session.execute(select(CodeClaim.draw_id).where(*code)).first() is not None:
+            raise lost()
+        session.execute(mysql.insert(CodeClaim).values(row).on_duplicate_key_update(draw_id=row["draw_id"]))
 
 
 def test_without_the_guard_one_code_has_several_winners(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = _ten_yuan(crowd)
-    monkeypatch.setattr(codes, "insert_once", _look_then_write)
+    monkeypatch.setattr(codes, "_INSERT_CLAIM", _LookThenWrite)
     result = crowd.draw_all(crowd.members, seed=0, same_code=True)
     assert _won(result) > 1
     assert _draws(crowd, campaign) > 1

@@ -1,6 +1,6 @@
 """A guarded account under 64 connections: exactly what is there goes out, and never a fen more."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,13 +63,13 @@ def test_a_stock_of_ten_gives_exactly_ten(wide_db: Database, race_seed: int) -> 
         assert audit(session) == []
 
 
-def _check_then_write(session: Session, changes: Mapping[int, Any]) -> None:
+def _check_then_write(session: Session, changes: Mapping[int, Any], *, lost: Callable[[], Exception]) -> None:
     """The guard taken out: what most systems do, a check in the program and a write of what it saw."""
     connection = session.connection()
     for account, change in changes.items():
         left = connection.execute(select(Account.balance).where(Account.id == account)).scalar_one()
         if left + change.amount < 0:
-            raise InsufficientBalance((account,))
+            raise lost()
         connection.execute(text("SELECT SLEEP(0.002)"))
         connection.execute(update(Account).where(Account.id == account).values(balance=left + change.amount))
 

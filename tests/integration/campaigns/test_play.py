@@ -29,6 +29,7 @@ from app.campaigns.seed import Chance, DrawStream
 from app.codes import operations as codes
 from app.codes.errors import CodeAlreadyDrawn, UnknownScan
 from app.db.engine import Replay
+from app.db.prepared import send_waiting
 from app.identity.errors import VirtualPerson
 from app.identity.models import IdentitySource
 from app.identity.operations import attach, merge, unmerge
@@ -618,27 +619,28 @@ def test_a_version_that_is_not_in_force_any_more_writes_no_draw(
     assert draws(world) == 1
 
 
-def test_a_draw_holds_its_campaign_until_it_has_committed(
-    world: CampaignWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draw_holds_its_campaign_until_it_has_committed(world: CampaignWorld) -> None:
     """Once a stop has been answered no draw follows it: the stop waits for the draws on their way."""
     campaign = world.run(**ONE_YUAN)
     who = world.member()
     scan = world.scan(who)
-    grant = playing.grant
     waited: list[Exception] = []
 
-    def stop_meanwhile(session: Session, **arguments: Any) -> Any:
+    def stop_meanwhile() -> None:
         try:
             with world.db.unit_of_work() as rival:
                 rival.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
                 campaigns.stop(rival, campaign_id=campaign, reason="now", now=world.clock.now(), actor=OLGA)
         except Exception as error:  # noqa: BLE001 - looked at below
             waited.append(error)
-        return grant(session, **arguments)
 
-    monkeypatch.setattr(playing, "grant", stop_meanwhile)
-    assert world.play(who, scan).fresh
+    with world.db.unit_of_work() as session:
+        played = playing.play(
+            session, book=world.campaign_book, scan_id=scan, principal=who, now=world.clock.now()
+        )
+        send_waiting(session)
+        stop_meanwhile()
+    assert played.fresh
     assert len(waited) == 1
     assert "Lock wait timeout" in str(waited[0])
 

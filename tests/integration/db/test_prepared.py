@@ -1,18 +1,22 @@
 """Prepared statements do what SQLAlchemy's own execution does: types, lists, errors, listeners."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, event, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert, Severity
 from app.db.engine import Database
+from app.db.mysql import FastConnection
 from app.db.once import insert_once
-from app.db.prepared import Prepared
+from app.db.prepared import Prepared, send_waiting
 from app.http.models import IdempotencyKey
 from app.kernel.ids import new_id
 
@@ -38,6 +42,14 @@ def any_db(request: pytest.FixtureRequest) -> Iterator[Database]:
     event.listen(listened.engine, "before_cursor_execute", lambda *_: None)
     yield listened
     listened.dispose()
+
+
+@pytest.fixture
+def unheard_db(clean_db: Database) -> Iterator[Database]:
+    """MariaDB with nobody listening, whatever tests before have left on their engine."""
+    database = Database(clean_db.engine.url.render_as_string(hide_password=False))
+    yield database
+    database.dispose()
 
 
 def _row(subject: str, **changes: Any) -> dict[str, Any]:
@@ -180,3 +192,185 @@ def test_a_missing_parameter_is_an_error(any_db: Database) -> None:
     del row["detail"]
     with pytest.raises((KeyError, InvalidRequestError)), any_db.unit_of_work() as session:
         _INSERT.run(session, row)
+
+
+class _Lost(Exception):
+    pass
+
+
+def _later(session: Session, subject: str) -> None:
+    _INSERT.write_later(session, _row(subject), lost=_Lost)
+
+
+def test_writes_nobody_waits_for_are_sent_before_what_follows_and_at_the_end(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _later(session, "a")
+        _later(session, "b")
+        assert _subjects(session, "a", "b") == ["a", "b"]
+        _later(session, "c")
+        assert session.scalar(select(func.count()).select_from(Alert)) == 3
+        _later(session, "d")
+        assert len(session.scalars(select(Alert.id)).all()) == 4
+        _later(session, "e")
+        assert len(session.connection().execute(select(Alert.id)).all()) == 5
+        _later(session, "f")
+
+    any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, *"abcdef") == list("abcdef")
+
+
+def test_the_first_write_that_is_refused_says_what_it_means_and_undoes_all(any_db: Database) -> None:
+    any_db.transact(lambda session: _later(session, "b"))
+
+    def work(session: Session) -> None:
+        for subject in "abc":
+            _later(session, subject)
+
+    with pytest.raises(_Lost):
+        any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, *"abc") == ["b"]
+    any_db.transact(lambda session: _later(session, "d"))
+
+
+def test_a_write_that_finds_too_few_rows_is_lost(any_db: Database) -> None:
+    any_db.transact(lambda session: _later(session, "a"))
+
+    def resolve(session: Session, rows: int) -> None:
+        _RESOLVE.write_later(session, {"of": "it's 100% \\"}, rows=rows, lost=_Lost)
+        _later(session, "b")
+
+    with pytest.raises(_Lost):
+        any_db.transact(lambda session: resolve(session, 2))
+    any_db.transact(lambda session: resolve(session, 1))
+    with any_db.read() as session:
+        assert session.scalars(select(Alert.resolved_by).order_by(Alert.subject)).all() == ["us", None]
+
+
+def test_a_refusal_that_is_no_duplicate_is_told_as_it_is(any_db: Database) -> None:
+    with pytest.raises(DBAPIError), any_db.unit_of_work() as session:
+        _INSERT.write_later(session, _row("a", severity=None), lost=_Lost)
+
+
+def test_what_waits_does_not_belong_to_a_later_savepoint(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _later(session, "before")
+        with session.begin_nested() as savepoint:
+            _later(session, "within")
+            savepoint.rollback()
+        _later(session, "after")
+
+    any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, "before", "within", "after") == ["after", "before"]
+
+
+def test_objects_are_flushed_behind_what_waits(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _later(session, "a")
+        session.add(Alert(**_row("a")))
+        session.flush()
+
+    with pytest.raises(IntegrityError) as caught:
+        any_db.transact(work)
+    assert "a" in str(caught.value)
+    with any_db.read() as session:
+        assert _subjects(session, "a") == []
+
+
+def test_work_that_fails_sends_nothing_that_waits(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _later(session, "a")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, "a") == []
+
+
+def test_a_session_of_nobody_writes_at_once(any_db: Database) -> None:
+    with Session(any_db.engine) as session:
+        _later(session, "a")
+        with pytest.raises(_Lost):
+            _later(session, "a")
+        session.rollback()
+
+
+def test_writes_that_wait_make_one_round_trip(unheard_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    send = FastConnection._write_bytes
+
+    def count(connection: FastConnection, data: bytes) -> None:
+        sent.append(len(data))
+        send(connection, data)
+
+    with unheard_db.unit_of_work() as session:
+        monkeypatch.setattr(FastConnection, "_write_bytes", count)
+        for number in range(50):
+            _later(session, str(number))
+        assert sent == []
+        send_waiting(session)
+        assert len(sent) == 1
+
+
+def test_more_than_the_buffers_hold_goes_one_by_one(unheard_db: Database) -> None:
+    def work(session: Session) -> None:
+        for number in range(400):
+            _INSERT.write_later(session, _row(str(number), detail="扫" * 100), lost=_Lost)
+
+    unheard_db.transact(work)
+    with unheard_db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Alert)) == 400
+
+
+def test_an_answer_that_nobody_has_read_is_nobody_elses(
+    unheard_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stops the reading half-way ends the connection, and with it the transaction."""
+
+    def stop(_connection: FastConnection) -> None:
+        raise KeyboardInterrupt
+
+    def work(session: Session) -> None:
+        _later(session, "a")
+        _later(session, "b")
+        with monkeypatch.context() as patch:
+            patch.setattr(FastConnection, "_answer", stop)
+            send_waiting(session)
+
+    # The rollback finds the connection closed, and says that.
+    with pytest.raises(InterfaceError):
+        unheard_db.transact(work)
+    for _ in range(3):
+        with unheard_db.read() as session:
+            assert session.execute(select(func.count()).select_from(Alert)).scalar_one() == 0
+            assert session.execute(text("SELECT 'here'")).scalar_one() == "here"
+
+
+def test_a_deadlock_among_writes_that_wait_is_played_again(unheard_db: Database) -> None:
+    """The server goes on behind a deadlock, in a transaction of its own: it is rolled back with the rest."""
+    unheard_db.transact(lambda session: [_later(session, subject) for subject in "ab"])
+    touch = Prepared(update(Alert).where(Alert.subject == bindparam("of")).values(times=Alert.times + 1))
+    meet = Barrier(2)
+
+    def work(session: Session, first: str, second: str, runs: list[int]) -> None:
+        runs.append(1)
+        touch.run(session, {"of": first})
+        if len(runs) == 1:
+            meet.wait()
+        touch.write_later(session, {"of": second}, lost=_Lost)
+        _INSERT.write_later(session, _row(f"behind {first}"), lost=_Lost)
+
+    counts: tuple[list[int], list[int]] = ([], [])
+    with ThreadPoolExecutor(2) as pool:
+        for done in [
+            pool.submit(unheard_db.transact, partial(work, first="a", second="b", runs=counts[0])),
+            pool.submit(unheard_db.transact, partial(work, first="b", second="a", runs=counts[1])),
+        ]:
+            done.result()
+    assert len(counts[0]) + len(counts[1]) == 3
+    with unheard_db.read() as session:
+        assert session.scalars(select(Alert.times).order_by(Alert.subject)).all() == [2, 2, 0, 0]
+        assert _subjects(session, "behind a", "behind b") == ["behind a", "behind b"]

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.ledger.errors import InsufficientBalance
 from app.points import queries as points
 from app.points.models import PointsKind
 from app.rewards import operations
+from app.rewards.errors import AlreadyAwarded
 from app.rewards.models import Award, AwardKind, AwardState
 from app.rewards.queries import award_of_draw
 from tests.factories.prizes import PrizeWorld
@@ -108,7 +108,7 @@ def test_a_draw_that_falls_back_keeps_no_trace_of_the_first_try(world: PrizeWorl
 def test_one_draw_one_award(world: PrizeWorld) -> None:
     person = world.person()
     won = world.grant(person)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(AlreadyAwarded):
         world.grant(person, draw_id=won.draw_id)
     assert world.books()["committed"] == 100
 
