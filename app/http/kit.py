@@ -6,8 +6,9 @@ headers, one log line and one observation. A route that never said who may call 
 """
 
 import logging
+from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from flask import Flask, Response, current_app, g, request
@@ -27,6 +28,9 @@ from app.identity.queries import Principal
 from app.kernel.clock import Clock
 from app.kernel.errors import Unauthenticated
 from app.kernel.ids import PublicIds
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 log = logging.getLogger("saoma.http")
 
@@ -70,9 +74,26 @@ class Kit(Protocol):
         """The public form of ids."""
 
 
+class _App(Flask):
+    """Flask without what costs each request something and serves none of ours."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        # Nothing here is a coroutine, and asking that of each function takes longer than calling most.
+        return func
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            said = {name for name, _ in headers}
+            return start_response(
+                status, [*headers, *[header for header in _HEADERS if header[0] not in said]], exc_info
+            )
+
+        return super().wsgi_app(environ, start)
+
+
 def build_app(kit: Kit) -> Flask:
     """Return an application with problems, sessions, limits, headers, logs, metrics and checks."""
-    app = Flask("saoma", static_folder=None)
+    app = _App("saoma", static_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
@@ -128,8 +149,6 @@ def _session_id(kit: Kit) -> int | None:
 def _depart(response: Response) -> Response:
     seconds = perf_counter() - g.started
     headers = response.headers
-    present = {name for name, _ in headers}
-    headers.extend([header for header in _HEADERS if header[0] not in present])
     headers["X-Request-Id"] = g.request_id
     if request.is_secure:
         headers["Strict-Transport-Security"] = _HSTS

@@ -17,6 +17,7 @@ import os
 import secrets
 import threading
 import time
+from functools import lru_cache
 from typing import Any
 
 from app.kernel.errors import NotFound
@@ -92,15 +93,23 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+_REMEMBERED = 4096
+
+
 class PublicIds:
     """Turns ids into the form that leaves the house, and back."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._rounds: dict[str, list[Any]] = {}
+        # Campaigns and products are in every answer, a person's visits come close together.
+        self._encoded = lru_cache(maxsize=_REMEMBERED)(self._encode)
 
     def encode(self, kind: str, number: int) -> str:
         """Return the public form of id `number` of `kind`, such as "aw_3x7…" (architecture section 4)."""
+        return self._encoded(kind, number)
+
+    def _encode(self, kind: str, number: int) -> str:
         left, right = number >> 32, number & 0xFFFFFFFF
         for keyed in self._keyed(kind):
             left, right = right, left ^ _mix(keyed, right)
