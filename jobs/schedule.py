@@ -29,6 +29,7 @@ from app.reconciliation import closing as reconciliation
 from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
 from app.risk import counting, watch
+from app.tax import operations as tax
 from app.trace import detection
 from app.trace.diversion import DiversionRules
 from app.vouchers import operations as vouchers
@@ -79,7 +80,7 @@ def drain(container: Container) -> int:
 
 
 def purge(container: Container) -> int:
-    """Remove attempts, callback bodies, stored answers and counts of scans that have aged out."""
+    """Remove attempts, callback bodies, stored answers, counts of scans and names that have aged out."""
     now, db = container.clock.now(), container.db
     return (
         _portions(
@@ -94,6 +95,7 @@ def purge(container: Container) -> int:
         )
         + _portions(lambda: db.transact(lambda session: counting.purge_counters(session, now=now)))
         + _portions(lambda: db.transact(lambda session: goods.forget_addresses(session, now=now)))
+        + _portions(lambda: db.transact(lambda session: tax.forget_identities(session, now=now)))
     )
 
 
@@ -141,6 +143,12 @@ def watch_risk(container: Container) -> int:
     """Mark whom the risk rules hit, and warn of them."""
     now, db = container.clock.now(), container.db
     return _portions(lambda: db.transact(lambda session: watch.sweep(session, now=now)))
+
+
+def remind_of_tax(container: Container) -> int:
+    """Warn of a month's tax on prizes that nobody has paid."""
+    now = container.clock.now()
+    return container.db.transact(lambda session: tax.remind(session, now=now))
 
 
 def tell(container: Container) -> int:
@@ -192,6 +200,7 @@ JOBS = (
     Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),
     Job("purge", 600.0, purge),
+    Job("remind_of_tax", 3600.0, remind_of_tax),
     Job("find_diversion", 60.0, find_diversion),
 )
 

@@ -84,13 +84,17 @@ class TaxIdentity(Base):
     """Who a person is to the tax office; sealed. Of several in a cluster the one given last counts."""
 
     __tablename__ = "tax_identities"
-    __table_args__ = (enum_check("document", Document),)
+    __table_args__ = (
+        Index("ix_tax_identities_kept_until", "kept_until"),
+        enum_check("document", Document),
+    )
     person_id: Mapped[int] = ref("persons.id", primary_key=True)
     real_name: Mapped[str] = encrypted("tax_identities.real_name")
     document: Mapped[Document] = enum_column(Document)
     number: Mapped[str] = encrypted("tax_identities.number")
     notice_version: Mapped[str] = text_column(16, exact=True, data_class=DataClass.PUBLIC)
     given_at: Mapped[datetime] = moment()
+    kept_until: Mapped[datetime | None] = moment(nullable=True, doc="when it is forgotten")
 
 
 class TaxRemittance(Base):

@@ -6,19 +6,23 @@ stands on the brand's account "tax withheld" until somebody pays it to the tax o
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.alerts.models import Severity
+from app.alerts.operations import raise_alert, resolve_alert
 from app.db.engine import Replay
 from app.db.once import add_or_insert, insert_once
 from app.db.prepared import Prepared
 from app.identity.operations import lock_cluster, require_real
 from app.kernel.actor import Actor
+from app.kernel.fen import format_yuan
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import AccountRef, Transfer, ensure_account, post
+from app.organisation.queries import brand, brands
 from app.tax import notice, periods, queries
 from app.tax.documents import Identity
 from app.tax.errors import (
@@ -35,6 +39,12 @@ from app.tax.periods import BEIJING
 from app.tax.terms import Assessment
 
 MAX_REFERENCE = 40
+UNPAID_ALERT = "tax.unpaid"
+KEEP_UNUSED = timedelta(days=90)
+"""How long name and number are kept of somebody who then collects nothing that is taxed (contract 14.2)."""
+KEEP_FILED = timedelta(days=3_653)
+"""How long after the last taxed award: ten years, as the books of a withholding agent."""
+_REMIND_FROM_DAY = 10  # returns are due on the 15th (contract 14.4)
 
 _INSERT = Prepared(insert(AwardTax))
 
@@ -50,7 +60,7 @@ def record(
     now: datetime,
 ) -> None:
     """Write the tax on an award that is being granted, in its transaction (contract 14.4)."""
-    _INSERT.run(
+    _INSERT.write_later(
         session,
         {
             "award_id": award_id,
@@ -71,6 +81,7 @@ def record(
             "counted_at": None,
             "due_at": None,
         },
+        lost=Replay,
     )
 
 
@@ -156,7 +167,33 @@ def remit(session: Session, *, brand_id: int, month: str, reference: str, now: d
         ref_id=paid_id,
     )
     post(session, [transfer], now=now)
+    subject = f"{brand(session, brand_id=brand_id).slug}:{month}"
+    resolve_alert(session, kind=UNPAID_ALERT, subject=subject, by=actor.label, now=now)
     return standing.owed_fen
+
+
+def remind(session: Session, *, now: datetime) -> int:
+    """Warn, from the 10th of a month on, of the tax of the month before that is not paid; say how often."""
+    local = now.astimezone(BEIJING)
+    if local.day < _REMIND_FROM_DAY:
+        return 0
+    month = f"{local.replace(day=1) - timedelta(days=1):%Y-%m}"
+    found = 0
+    for one in brands(session):
+        owed_fen = queries.standing(session, brand_id=one.id, month=month).owed_fen
+        if owed_fen <= 0:
+            continue
+        found += 1
+        raise_alert(
+            session,
+            kind=UNPAID_ALERT,
+            subject=f"{one.slug}:{month}",
+            severity=Severity.WARNING,
+            detail=f"{format_yuan(owed_fen)} yuan of tax on prizes of {month} are owed until the 15th:"
+            " `saoma tax export`, file the return, pay, `saoma tax remit`.",
+            now=now,
+        )
+    return found
 
 
 def count(session: Session, *, award_id: int, person_ids: Sequence[int], now: datetime) -> None:
@@ -173,8 +210,13 @@ def count(session: Session, *, award_id: int, person_ids: Sequence[int], now: da
     if award is None:
         return
     year = queries.year_of(session, person_ids=person_ids, now=now)
+    # Locked by this, a name cannot be forgotten as unused at the very moment that it is used.
+    kept = (
+        update(TaxIdentity).where(TaxIdentity.person_id.in_(person_ids)).values(kept_until=now + KEEP_FILED)
+    )
+    is_known = session.connection().execute(kept).rowcount > 0
     over = year.base_fen + award.base_fen > award.identity_over_fen
-    if over and queries.identity_of(session, person_ids=person_ids) is None:
+    if over and not is_known:
         raise IdentityWanted(
             "give name and document number for the tax return, then collect",
             over_fen=award.identity_over_fen,
@@ -195,13 +237,15 @@ def give_identity(
     if notice_version != notice.VERSION:
         raise NoticeOutdated("read the present notice and ask again", current=notice.VERSION)
     checked = identity.checked(now.astimezone(BEIJING).date())
-    lock_cluster(session, person_id=person_id, root_id=root_id)
+    cluster = lock_cluster(session, person_id=person_id, root_id=root_id)
+    is_used = queries.has_collected(session, person_ids=cluster.person_ids)
     given = {
         "real_name": checked.name,
         "document": checked.document,
         "number": checked.number,
         "notice_version": notice_version,
         "given_at": now,
+        "kept_until": now + (KEEP_FILED if is_used else KEEP_UNUSED),
     }
     add_or_insert(session, TaxIdentity.__table__, {"person_id": person_id} | given, add=given)  # type: ignore[arg-type]
 
@@ -213,3 +257,13 @@ def withdraw_identity(session: Session, *, person_id: int) -> None:
         raise IdentityKept("a taxed prize was collected with it; the law asks that it is kept")
     erased = delete(TaxIdentity).where(TaxIdentity.person_id.in_(cluster.person_ids))
     session.connection().execute(erased)
+
+
+def forget_identities(session: Session, *, now: datetime, limit: int = 500) -> int:
+    """Delete names and numbers whose time is over (contract 14.2); return how many."""
+    due = select(TaxIdentity.person_id).where(TaxIdentity.kept_until <= now).limit(limit)
+    ids = list(session.connection().execute(due).scalars())
+    if not ids:
+        return 0
+    erased = delete(TaxIdentity).where(TaxIdentity.person_id.in_(ids), TaxIdentity.kept_until <= now)
+    return session.connection().execute(erased).rowcount

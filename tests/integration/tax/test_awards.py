@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from app.campaigns import operations as campaigns
 from app.campaigns.errors import PromiseNotBacked
+from app.identity.queries import Principal
 from app.ledger.errors import InsufficientBalance
 from app.rewards import operations as rewards
 from app.rewards.models import AwardKind, AwardState, DeliveryWay
 from app.tax.models import AwardTax, TaxState
 from app.tax.terms import TaxBearer, TaxedKind, TaxMode
-from tests.factories.campaign_world import CampaignWorld
+from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import goods, money, nothing, pool
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
@@ -125,24 +127,6 @@ def test_a_bill_that_fails_leaves_the_tax_promised(world: PrizeWorld) -> None:
     assert world.books()["committed"] == 1_000
 
 
-def test_awards_without_tax_write_no_more_than_before(world: PrizeWorld) -> None:
-    seen: list[str] = []
-    person = world.person()
-    award = world.new_award(person)
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    try:
-        world.do(rewards.grant, award=award)
-    finally:
-        event.remove(world.db.engine, "before_cursor_execute", note)
-    assert not [
-        statement for statement in seen if "tax" in statement and "INSERT INTO awards" not in statement
-    ]
-
-
 # --- through a campaign --------------------------------------------------------------------------------
 
 
@@ -215,3 +199,36 @@ def test_goods_whose_tax_the_brand_bears_are_backed_by_a_budget(campaign_world: 
     assert won is not None
     assert (won.kind, won.amount_fen, won.borne_fen) == (AwardKind.GOODS, 0, 1_000)
     assert world.left(campaign)["budget"] == 1_000
+
+
+def test_only_a_draw_that_is_taxed_writes_more(campaign_world: CampaignWorld) -> None:
+    world = campaign_world
+    seen: dict[str, list[str]] = {}
+    for name, tax in (
+        ("off", {"mode": "none_discount"}),
+        ("below", {"mode": "incidental_withhold", "from_fen": 1_001}),
+        ("taxed", {"mode": "incidental_withhold"}),
+    ):
+        campaign = world.run(name, prizes=[money("ten", 1_000)], pools=[pool("all", 0, {"ten": 1})], tax=tax)
+        who = world.member()
+        world.draw(who)
+        seen[name] = statements(world, who, world.scan(who))
+        world.do(campaigns.stop, campaign_id=campaign, reason="another", actor=OLGA)
+    assert len(seen["off"]) == len(seen["below"])
+    assert len(seen["taxed"]) - len(seen["off"]) <= 1
+    assert [name for name, said in seen.items() if any("award_taxes" in it for it in said)] == ["taxed"]
+
+
+def statements(world: CampaignWorld, who: Principal, scan: int) -> list[str]:
+    """What a draw sends."""
+    said: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    event.listen(world.db.engine, "before_cursor_execute", note)
+    try:
+        world.play(who, scan)
+    finally:
+        event.remove(world.db.engine, "before_cursor_execute", note)
+    return said

@@ -211,3 +211,34 @@ def test_it_is_deleted_until_a_tax_return_needs_it(world: PrizeWorld) -> None:
         withdraw()
     counted = world.read(lambda session: session.scalars(select(AwardTax.counted_at)).one())
     assert counted == world.clock.now()
+
+
+def known(world: PrizeWorld) -> int:
+    return world.read(lambda session: session.scalar(select(func.count()).select_from(TaxIdentity))) or 0
+
+
+def test_an_unused_name_is_forgotten_and_a_used_one_after_ten_years(world: PrizeWorld) -> None:
+    unused, used = world.person(), world.person()
+    for person in (unused, used):
+        give(world, person)
+    world.collect(award(world, used, 5_000))
+    give(world, used)
+    world.clock.advance(operations.KEEP_UNUSED - timedelta(microseconds=1))
+    assert world.do(operations.forget_identities) == 0
+    world.clock.advance(timedelta(microseconds=1))
+    assert world.do(operations.forget_identities, limit=1) == 1
+    assert known(world) == 1
+    assert world.read(queries.identity_of, person_ids=[unused]) is None
+    world.clock.advance(operations.KEEP_FILED)
+    assert world.do(operations.forget_identities) == 1
+    assert known(world) == 0
+
+
+def test_the_name_that_a_collection_relies_on_is_not_forgotten_beside_it(world: PrizeWorld) -> None:
+    one, other = world.person(), world.person()
+    give(world, one)
+    world.do(merge, person_id=one, other_id=other, reason="the same", actor=OPERATOR, force=True)
+    world.clock.advance(operations.KEEP_UNUSED)
+    world.collect(award(world, other, 5_000))
+    assert world.do(operations.forget_identities) == 0
+    assert known(world) == 1

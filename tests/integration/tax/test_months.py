@@ -9,6 +9,7 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy.orm import Session
 
+from app.alerts.queries import open_alerts
 from app.ledger.queries import open_balance
 from app.reconciliation.export import write_csv, write_xlsx
 from app.rewards import operations as rewards
@@ -173,3 +174,17 @@ def test_a_csv_holds_the_same_and_the_whole_month_is_in_either(october: PrizeWor
         with (tmp_path / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
             sums += sum(float(row[column]) for row in list(csv.reader(file))[1:])
     assert round(sums * 100) == standing(october).due_fen
+
+
+def unpaid(world: PrizeWorld) -> list[str]:
+    return [one.subject for one in world.read(open_alerts) if one.kind == operations.UNPAID_ALERT]
+
+
+def test_from_the_tenth_on_somebody_is_reminded_until_it_is_paid(october: PrizeWorld) -> None:
+    october.clock.set(datetime(2026, 11, 9, 15, 59, tzinfo=UTC))
+    assert october.do(operations.remind) == 0
+    october.clock.set(datetime(2026, 11, 9, 16, 0, tzinfo=UTC))
+    assert [october.do(operations.remind) for _ in range(2)] == [1, 1]
+    assert unpaid(october) == ["tea:2026-10"]
+    remit(october)
+    assert (unpaid(october), october.do(operations.remind)) == ([], 0)
