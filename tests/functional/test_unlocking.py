@@ -1,9 +1,12 @@
 """Money that its winner unlocks by drawing again, over HTTP."""
 
+from datetime import timedelta
+
 from sqlalchemy import update
 
 from app.campaigns import operations as campaigns
 from app.rewards.models import Award
+from jobs import schedule
 from tests.factories.campaign_world import OLGA, PETER
 from tests.support.shop import Shop
 
@@ -43,6 +46,27 @@ def test_friends_help_with_a_link_and_a_draw_of_their_own(shop: Shop) -> None:
     assert friend.ok("POST", "/helps", body) == {"helped": True}
     assert shopper.ok("GET", path)["helpers"] == 1
     assert shopper.collect(award).status_code in {200, 202}
+
+
+def test_the_scheduler_keeps_what_nobody_can_unlock(shop: Shop) -> None:
+    shopper, other = shop.shopper().member(), shop.shopper().member()
+    now = shop.container.clock.now()
+    awards = [shopper.win(), other.win()]
+    ids = [shop.container.public_ids.decode("aw", award["id"]) for award in awards]
+    with shop.container.db.engine.begin() as connection:
+        over = update(Award).where(Award.id.in_(ids)).values(deadline_at=now - timedelta(seconds=1))
+        connection.execute(over)
+        connection.execute(update(Award).where(Award.id == ids[0]).values(unlock_draws=1))
+    shop.container.db.transact(
+        lambda session: campaigns.stop(
+            session, campaign_id=shop.ids["campaign"], reason="a mistake", now=now, actor=OLGA
+        )
+    )
+    assert schedule.lapse(shop.container) == 2
+    assert schedule.lapse(shop.container) == 0
+    assert shopper.award(awards[0])["state"] == "collectible"
+    assert shopper.collect(awards[0]).json()["code"] == "draws_wanted"
+    assert other.award(awards[1])["state"] == "lapsed"
 
 
 def test_once_the_campaign_has_ended_it_needs_no_unlocking(shop: Shop) -> None:

@@ -124,6 +124,21 @@ def _stop(world: CampaignWorld, campaign: int) -> None:
     world.do(campaigns.stop, campaign_id=campaign, reason="a mistake", actor=OLGA)
 
 
+def test_on_sqlite_too(embedded_world: CampaignWorld) -> None:
+    world = embedded_world
+    campaign = world.run(**RULES, fen=1000)
+    won = _win(world, world.member())
+    _stop(world, campaign)
+    world.do(penalties.note_penalty, appid="wx1111111111111111", content={"punish_id": "p"})
+    world.wait(days=8)
+    assert _sweep(world) == 1
+    assert _now(world, won).state is AwardState.COLLECTIBLE
+    world.do(campaigns.end, campaign_id=campaign, reason="over", actor=PETER)
+    world.wait(days=8)
+    assert _sweep(world) == 1
+    assert _now(world, won).state is AwardState.LAPSED
+
+
 def test_while_its_campaign_is_stopped_it_does_not_lapse(world: CampaignWorld) -> None:
     campaign = world.run(**RULES, fen=1000)
     who = world.member()
