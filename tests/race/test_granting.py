@@ -171,13 +171,13 @@ def test_draws_and_approvals_together_never_pass_the_budget(
     assert len(waiting) >= HALF - approved, "what could not be paid waits for another try"
 
 
-def _check_then_write(session: Session, changes: Mapping[int, Any]) -> None:
+def _check_then_write(session: Session, changes: Mapping[int, Any], *, lost: Callable[[], Exception]) -> None:
     """The guard taken out: a check in the program and a write of what it saw."""
     connection = session.connection()
     seen = select(Account.id, Account.balance).where(Account.id.in_(changes))
     left = {row.id: row.balance for row in connection.execute(seen)}
     if any(left[account] + change.amount < 0 for account, change in changes.items()):
-        raise InsufficientBalance(tuple(left))
+        raise lost()
     connection.execute(text("SELECT SLEEP(0.002)"))
     for account, change in changes.items():
         written = update(Account).where(Account.id == account)
