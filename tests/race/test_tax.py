@@ -1,6 +1,8 @@
 """Tax under 64 connections: the year's limit holds for all awards together, a month is paid once."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 from sqlalchemy.orm import Session
@@ -10,10 +12,11 @@ from app.identity.queries import Cluster, cluster
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.rewards import operations as rewards
+from app.rewards import taxing
 from app.rewards.models import AwardKind, DeliveryWay
 from app.tax import operations, queries
 from app.tax.errors import IdentityWanted, NothingOwed
-from app.tax.terms import TaxedKind
+from app.tax.terms import TaxBasis, TaxedKind
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
 from tests.support.racing import CONNECTIONS, RaceResult, race
@@ -29,54 +32,81 @@ def world(wide_db: Database, clock: ManualClock) -> PrizeWorld:
 
 
 def collect_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
+    """Let a person tap on Collect for 64 awards of money."""
     tax = taxed(_FEN, over=_OVER)
-    deadline = world.clock.now() + timedelta(days=7)
-    won = [world.grant(person, amount_fen=_FEN, tax=tax, deadline_at=deadline).id for _ in range(CONNECTIONS)]
+    won = [world.grant(person, amount_fen=_FEN, tax=tax).id for _ in range(CONNECTIONS)]
     who, now = world.cluster(person), world.clock.now()
 
-    def tap(award_id: int) -> bool:
-        def work(session: Session) -> bool:
-            rewards.collect(
-                session,
-                award_id=award_id,
-                person_id=person,
-                cluster=who,
-                app_id=world.app_id,
-                now=now,
-                actor=Actor(ActorKind.PERSON, "shopper", person),
-            )
-            return True
+    def tap(session: Session, award_id: int) -> None:
+        rewards.collect(
+            session,
+            award_id=award_id,
+            person_id=person,
+            cluster=who,
+            app_id=world.app_id,
+            now=now,
+            actor=Actor(ActorKind.PERSON, "shopper", person),
+        )
 
+    return _all_at_once(world, tap, won, seed)
+
+
+def fetch_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
+    """Let stores hand 64 awards of goods over to a person."""
+    tax = taxed(_FEN, kind=TaxedKind.GOODS, basis=TaxBasis.GROSS, over=_OVER)
+    goods = {"kind": AwardKind.GOODS, "delivery": DeliveryWay.STORE, "tax": tax}
+    won = [world.grant(person, **goods).id for _ in range(CONNECTIONS)]
+    now = world.clock.now()
+
+    def hand_over(session: Session, award_id: int) -> None:
+        rewards.hand_over(session, award_id=award_id, now=now)
+
+    return _all_at_once(world, hand_over, won, seed)
+
+
+def _all_at_once(
+    world: PrizeWorld, act: Callable[[Session, int], None], won: list[int], seed: int
+) -> RaceResult:
+    def run(award_id: int) -> bool:
         try:
-            return world.db.transact(work)
+            world.db.transact(lambda session: act(session, award_id))
         except IdentityWanted:
             return False
+        return True
 
-    return race(world.db, [lambda award_id=award_id: tap(award_id) for award_id in won], seed=seed)
+    return race(world.db, [lambda award_id=award_id: run(award_id) for award_id in won], seed=seed)
 
 
 def counted_fen(world: PrizeWorld, person: int) -> int:
     return world.read(queries.year_of, person_ids=[person], now=world.clock.now()).base_fen
 
 
-def test_awards_collected_at_once_see_each_other(world: PrizeWorld, race_seed: int) -> None:
+@pytest.mark.parametrize("get", [collect_all, fetch_all])
+def test_awards_collected_at_once_see_each_other(
+    world: PrizeWorld, race_seed: int, get: Callable[..., RaceResult]
+) -> None:
     person = world.person()
-    result = collect_all(world, person, race_seed)
+    result = get(world, person, race_seed)
     assert result.errors == []
     assert sum(result.values) == _OVER // _FEN
     assert counted_fen(world, person) == _OVER
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
 
 
+@pytest.mark.parametrize(("get", "where"), [(collect_all, rewards), (fetch_all, taxing)])
 def test_without_the_lock_on_the_person_they_pass_the_limit_together(
-    world: PrizeWorld, race_seed: int, monkeypatch: pytest.MonkeyPatch
+    world: PrizeWorld,
+    race_seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+    get: Callable[..., RaceResult],
+    where: ModuleType,
 ) -> None:
     def look(session: Session, *, person_id: int) -> Cluster:
         return cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(rewards, "lock_cluster", look)
+    monkeypatch.setattr(where, "lock_cluster", look)
     person = world.person()
-    collect_all(world, person, race_seed)
+    get(world, person, race_seed)
     assert counted_fen(world, person) > _OVER
 
 

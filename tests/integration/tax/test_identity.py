@@ -226,7 +226,7 @@ def test_an_unused_name_is_forgotten_and_a_used_one_after_ten_years(world: Prize
     world.clock.advance(operations.KEEP_UNUSED - timedelta(microseconds=1))
     assert world.do(operations.forget_identities) == 0
     world.clock.advance(timedelta(microseconds=1))
-    assert world.do(operations.forget_identities, limit=1) == 1
+    assert world.do(operations.forget_identities) == 1
     assert known(world) == 1
     assert world.read(queries.identity_of, person_ids=[unused]) is None
     world.clock.advance(operations.KEEP_FILED)

@@ -10,6 +10,7 @@ from openpyxl import load_workbook
 from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
+from app.identity.operations import merge
 from app.ledger.queries import open_balance
 from app.reconciliation.export import write_csv, write_xlsx
 from app.rewards import operations as rewards
@@ -50,6 +51,14 @@ def october(world: PrizeWorld) -> PrizeWorld:
     cup(world, world.person())
     world.clock.advance(timedelta(microseconds=1))
     return world
+
+
+def test_a_name_stands_for_everybody_who_somebody_is(october: PrizeWorld) -> None:
+    known, other, third = october.people
+    october.do(merge, person_id=other, other_id=known, reason="the same", actor=OPERATOR, force=True)
+    found = october.read(queries.identities_of, person_ids=october.people)
+    assert found[other] == found[known]
+    assert third not in found
 
 
 def cup(world: PrizeWorld, person: int) -> None:
