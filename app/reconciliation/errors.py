@@ -36,3 +36,10 @@ class UnknownDifference(NotFound):
 
     code = "unknown_difference"
     title = "There is no such difference"
+
+
+class TooManyLines(Refused):
+    """A spreadsheet cannot hold all of it."""
+
+    code = "too_many_lines"
+    title = "This does not fit into one sheet"

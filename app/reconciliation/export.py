@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.kernel.fen import format_yuan
 from app.reconciliation import queries
 from app.reconciliation.advice import advice
+from app.reconciliation.errors import TooManyLines
 from app.reconciliation.models import ReconciledDay
 from app.reconciliation.queries import DifferenceView
 
@@ -25,6 +26,8 @@ Row = Sequence[Cell]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PAGE = 1000
+MOST_LINES = 1_048_575
+"""What a sheet of xlsx holds under its headings."""
 # Characters that no xlsx can hold; a file from outside may hold any.
 _CONTROL = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
@@ -152,12 +155,20 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> int:
 
 
 def write_xlsx(path: Path, sheets: Mapping[str, tuple[Sequence[str], Iterable[Row]]]) -> int:
-    """Write one workbook, a sheet per entry, in constant memory; return the number of rows."""
+    """Write one workbook, a sheet per entry, in constant memory; return the number of rows.
+
+    Raises TooManyLines.
+    """
     book, count = Workbook(write_only=True), 0
     for title, (columns, rows) in sheets.items():
         sheet = book.create_sheet(title)
         sheet.append(list(columns))
-        for row in rows:
+        for line, row in enumerate(rows):
+            if line == MOST_LINES:
+                # Until it is closed, a sheet is a generator in the middle of its file.
+                for begun in book.worksheets:
+                    begun.close()
+                raise TooManyLines(f"a sheet of xlsx holds {MOST_LINES:,} lines; take --format csv")
             sheet.append([_cell(sheet, cell) for cell in row])
             count += 1
     book.save(path)

@@ -42,7 +42,10 @@ from app.rewards import operations
 from app.rewards.errors import AlreadyFulfilled, AwardHeld, AwardLapsed, AwardRefused
 from app.rewards.models import AwardKind, AwardState
 from app.rewards.queries import AwardView, awards
+from app.tax.models import AwardTax, TaxState
+from app.tax.terms import TaxMode
 from tests.factories.prizes import FUNDED_FEN, OPERATOR, PIECES, PrizeWorld
+from tests.factories.taxes import taxed
 from tests.support.scripted_pay import Hiccup
 
 HELD, COLLECTIBLE, LOCKED = AwardState.HELD, AwardState.COLLECTIBLE, AwardState.LOCKED
@@ -116,7 +119,8 @@ class Prizes(RuleBasedStateMachine):
     def some_have_won(self, ends: list[TransferState]) -> None:
         """Begin in the middle of things: awards in every stage, some bills ended, some ends heard of."""
         for position, end in enumerate(ends):
-            self.grant_money(position, 100, held=position == 4)
+            mode = TaxMode.INCIDENTAL_WITHHOLD if position % 2 else TaxMode.INCIDENTAL_COMPANY_BEARS
+            self.grant_money(position, 100, held=position == 4, mode=mode if position else None)
             self.collect_and(position, end)
         self.grant_points(0, 5, held=True)
         self.let_everything_happen()
@@ -142,15 +146,21 @@ class Prizes(RuleBasedStateMachine):
         elif end in FINAL_STATES:
             self.world.pay.end(number, end, "ACCOUNT_FROZEN")
 
-    @rule(who=numbers, fen=st.sampled_from([10, 100, 5_000, 60_000]), held=st.booleans())
-    def grant_money(self, who: int, fen: int, held: bool) -> None:
-        reason = "looks odd" if held else None
+    @rule(
+        who=numbers,
+        fen=st.sampled_from([15, 100, 5_000, 60_000]),
+        held=st.booleans(),
+        mode=st.sampled_from([None, TaxMode.INCIDENTAL_WITHHOLD, TaxMode.INCIDENTAL_COMPANY_BEARS]),
+    )
+    def grant_money(self, who: int, fen: int, held: bool, mode: TaxMode | None = None) -> None:
+        tax = None if mode is None else taxed(fen, mode=mode)
+        changes = {"amount_fen": fen, "held_reason": "looks odd" if held else None, "tax": tax}
         person = self.people[who % 3]
-        if fen > self._budget() or self._stock() == 0:
+        if fen + (tax.borne_fen if tax else 0) > self._budget() or self._stock() == 0:
             with pytest.raises(InsufficientBalance):
-                self.world.grant(person, amount_fen=fen, held_reason=reason)
+                self.world.grant(person, **changes)
             return
-        self._add(self.world.grant(person, amount_fen=fen, held_reason=reason))
+        self._add(self.world.grant(person, **changes))
 
     @rule(who=numbers, number=st.integers(1, 50), held=st.booleans())
     def grant_points(self, who: int, number: int, held: bool) -> None:
@@ -293,11 +303,14 @@ class Prizes(RuleBasedStateMachine):
 
     @invariant()
     def books_hold(self) -> None:
-        books = self.world.books()
+        books = {"tax": 0} | self.world.books()
+        withheld_fen = sum(award.view.withheld_fen for award in self.awards if award.state is FULFILLED)
+        borne_fen = sum(award.view.borne_fen for award in self.awards if award.state is FULFILLED)
         assert books == {
             "budget": self._budget(),
             "committed": self._fen(HELD, COLLECTIBLE, LOCKED),
-            "paid": self._fen(FULFILLED),
+            "paid": self._fen(FULFILLED) - withheld_fen - borne_fen,
+            "tax": withheld_fen + borne_fen,
             "stock": self._stock(),
             "awarded": PIECES - self._stock(),
         }
@@ -307,6 +320,19 @@ class Prizes(RuleBasedStateMachine):
         seen = self.world.read(awards, person_ids=self.people, limit=1000)
         now = {view.id: (view.state, view.deadline_at) for view in seen}
         assert now == {award.view.id: (award.state, award.deadline_at) for award in self.awards}
+
+    @invariant()
+    def taxes_follow_their_awards(self) -> None:
+        found = self.world.read(lambda session: list(session.scalars(select(AwardTax))))
+        due = {LAPSED: TaxState.VOID, REFUSED: TaxState.VOID, FULFILLED: TaxState.DUE}
+        assert {tax.award_id: (tax.state, tax.tax_fen) for tax in found} == {
+            award.view.id: (
+                due.get(award.state, TaxState.PROMISED),
+                award.view.withheld_fen + award.view.borne_fen,
+            )
+            for award in self.awards
+            if award.view.withheld_fen or award.view.borne_fen
+        }
 
     @invariant()
     def nobody_is_paid_twice(self) -> None:
@@ -339,7 +365,9 @@ class Prizes(RuleBasedStateMachine):
         return self.awards[which % len(self.awards)]
 
     def _fen(self, *states: AwardState) -> int:
-        return sum(award.view.amount_fen for award in self.awards if award.state in states)
+        """What awards in these states have cost the budget, the tax on top included."""
+        views = [award.view for award in self.awards if award.state in states]
+        return sum(view.amount_fen + view.borne_fen for view in views)
 
     def _budget(self) -> int:
         return FUNDED_FEN - self._fen(HELD, COLLECTIBLE, LOCKED, FULFILLED)

@@ -1,8 +1,11 @@
 import csv
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
 
+from app.reconciliation import export
+from app.reconciliation.errors import TooManyLines
 from app.reconciliation.export import write_csv, write_xlsx
 
 ROWS = [("=1+1", "+2", "-3", "@x", "plain", 5, -1.5, None, "bell\x07")]
@@ -27,3 +30,11 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path: Path) -> None:
         header, row = csv.reader(file)
     assert header == COLUMNS
     assert row[:7] == ["'=1+1", "'+2", "'-3", "'@x", "plain", "5", "-1.50"]
+
+
+def test_what_a_sheet_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MOST_LINES", 2)
+    rows = [(1,), (2,)]
+    assert export.write_xlsx(tmp_path / "full.xlsx", {"days": (("n",), rows)}) == 2
+    with pytest.raises(TooManyLines):
+        export.write_xlsx(tmp_path / "more.xlsx", {"days": (("n",), [*rows, (3,)])})
