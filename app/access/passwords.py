@@ -1,5 +1,7 @@
 """Passwords: what is accepted, and Argon2id (RFC 9106, the profile for little memory) for keeping them."""
 
+from functools import cache
+
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
@@ -10,8 +12,12 @@ _LONGEST = 128  # Argon2 takes more, but nobody types it
 _FEWEST_DIFFERENT = 5
 
 _hasher = PasswordHasher()
-# What a made-up name is compared with, so that it takes as long as a real one.
-_NOBODY = _hasher.hash("nobody has this password")
+
+
+@cache
+def _nobody() -> str:
+    """Return what a made-up name is compared with, so that it takes as long as a real one."""
+    return _hasher.hash("nobody has this password")
 
 
 def require_strong(password: str, *, login: str) -> None:
@@ -32,7 +38,7 @@ def hash_password(password: str) -> str:
 def fits(password: str, hashed: str | None) -> bool:
     """Tell whether `password` has the hash `hashed`; None takes as long and says no."""
     try:
-        _hasher.verify(hashed or _NOBODY, password)
+        _hasher.verify(hashed or _nobody(), password)
     except VerifyMismatchError:
         return False
     return hashed is not None
