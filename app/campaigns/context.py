@@ -1,8 +1,8 @@
 """The statements that gather what a scan shows and what a draw must know: few, since each is a round trip.
 
 `read_code` tells all about a code that is scanned: the code itself, its product, the campaigns that run,
-whether its scanner may draw. `for_scan` tells the same of a scan that was recorded, at the time of its draw.
-`gather` says in one UNION who draws: how often they have drawn, their membership, what is left in the
+whether its scanner may draw. `ask_scan` tells the same of a scan that was recorded, at the time of its draw.
+`ask_context` says in one UNION who draws: how often they have drawn, their membership, what is left in the
 accounts. Every part is a look-up by a leading key column.
 """
 
@@ -28,7 +28,7 @@ from app.codes.models import CodeBatch, Scan
 from app.codes.outcome import CodeFacts
 from app.codes.queries import FactsSource
 from app.db.base import BigInt, UtcDateTime
-from app.db.prepared import Prepared
+from app.db.prepared import Asked, Prepared
 from app.ledger.models import Account
 from app.members.models import Member
 from app.members.queries import AGREED, JOINED_AND_AGREES
@@ -145,9 +145,12 @@ def read_code(
     return None if code is None else Seen(code, _shelf(rows), bool(rows[0].may_draw))
 
 
-def for_scan(session: Session, *, scan_id: int, now: datetime) -> ScanContext | None:
-    """Return a scan and what it could be drawn for at `now`; None when there is no such scan."""
-    rows = _BY_SCAN.all(session, {"scan": scan_id, "now": now})
+def ask_scan(session: Session, *, scan_id: int, now: datetime) -> Asked[ScanContext | None]:
+    """Ask for a scan and what it could be drawn for at `now`; the answer is None for no such scan."""
+    return _BY_SCAN.ask(session, {"scan": scan_id, "now": now}, _scan_context)
+
+
+def _scan_context(rows: list[Any]) -> ScanContext | None:
     if not rows:
         return None
     first = rows[0]
@@ -241,15 +244,15 @@ def _statement() -> Any:
 _CONTEXT = Prepared(_statement())
 
 
-def gather(
+def ask_context(
     session: Session,
     *,
     person_ids: Collection[int],
     hashes: Collection[bytes],
     account_ids: Collection[int],
     day: datetime,
-) -> DrawContext:
-    """Return the context of a draw in one statement.
+) -> Asked[DrawContext]:
+    """Ask for the context of a draw: one statement.
 
     Args: hashes are those of the subjects to look up on the lists; `day` is when the present calendar day
     began in the market's zone. Of several memberships in a cluster the one joined first counts.
@@ -260,10 +263,14 @@ def gather(
         "accounts": list(account_ids),
         "day": day,
     }
+    return _CONTEXT.ask(session, parameters, _context)
+
+
+def _context(rows: list[Any]) -> DrawContext:
     counts: dict[int, Counts] = {}
     balances: dict[int, int] = {}
     members = []
-    for row in _CONTEXT.all(session, parameters):
+    for row in rows:
         if row.part == _DRAWS:
             counts[row.id] = Counts(int(row.count1), int(row.count2))
         elif row.part == _MEMBER:

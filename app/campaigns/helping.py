@@ -16,7 +16,7 @@ from app.db.engine import Replay
 from app.db.once import insert_once
 from app.identity.errors import VirtualPerson
 from app.identity.models import Person
-from app.identity.operations import lock_cluster
+from app.identity.operations import ask_cluster
 from app.identity.queries import Principal
 from app.organisation.penalties import is_paused
 from app.rewards.models import AwardState
@@ -32,7 +32,7 @@ def help_award(session: Session, *, award_id: int, principal: Principal, now: da
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
     require_help_allowed(session, app_id=principal.app_id)
-    cluster = lock_cluster(session, person_id=principal.person_id, root_id=principal.root_id)
+    cluster = ask_cluster(session, person_id=principal.person_id, root_id=principal.root_id)()
     terms = lock(session, award_id)
     if terms.person_id in cluster.person_ids:
         raise OwnAward("send the link to friends")

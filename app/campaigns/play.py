@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import queries
 from app.campaigns.book import CampaignBook, PublishedVersion
-from app.campaigns.context import Candidate, Counts, DrawContext, for_scan, gather, offers
+from app.campaigns.context import Candidate, Counts, DrawContext, ask_context, ask_scan, offers
 from app.campaigns.draw import Outcome, Refusal, Result, decide, refusal_of
 from app.campaigns.errors import (
     CodeNotDrawable,
@@ -36,7 +36,7 @@ from app.campaigns.queries import DrawView
 from app.campaigns.rules import PhonePolicy, PrizeKind, Rules
 from app.campaigns.seed import Chance, DrawStream
 from app.campaigns.verify import DrawRecord, make_record
-from app.campaigns.vetting import Vetting, vet
+from app.campaigns.vetting import Vetting, look
 from app.codes.errors import UnknownScan
 from app.codes.operations import claim
 from app.codes.outcome import CodeFacts, ScanOutcome
@@ -44,7 +44,7 @@ from app.codes.outcome import decide as judge_code
 from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.identity.errors import VirtualPerson
-from app.identity.operations import lock_cluster
+from app.identity.operations import ask_cluster
 from app.identity.queries import Cluster, Principal, has_phone
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
@@ -116,8 +116,9 @@ def play(
     """
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
-    cluster = lock_cluster(session, person_id=principal.person_id, root_id=principal.root_id)
-    scan = for_scan(session, scan_id=scan_id, now=now)
+    locking = ask_cluster(session, person_id=principal.person_id, root_id=principal.root_id)
+    scanned = ask_scan(session, scan_id=scan_id, now=now)
+    cluster, scan = locking(), scanned()
     if scan is None or scan.person_id not in cluster.person_ids:
         raise UnknownScan("you have no scan with this id")
     code = scan.code
@@ -178,13 +179,32 @@ def _person(
     subjects = subjects_of(person_ids=cluster.person_ids, batch_id=code.batch_id, address=visit.address)
     zone = held[0][1].rules.profile.zone
     day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    context = gather(
+    about = Circumstances(
+        batch_id=code.batch_id,
+        code_index=code.code_index,
+        address=visit.address,
+        shipped_region=regions.shipped,
+        address_region=regions.address,
+        rank=visit.rank,
+        rank_asked=visit.rank_asked,
+    )
+    asking = ask_context(
         session,
         person_ids=cluster.person_ids,
         hashes=[subject.digest for subject in subjects],
         account_ids=[account.id for _, version in held for account in _guarded(version).values()],
         day=day,
     )
+    looking = look(
+        session,
+        risk=risk,
+        versions=[version for _, version in held],
+        about=about,
+        cluster=cluster,
+        day=day,
+        now=now,
+    )
+    context = asking()
     if not context.is_member:
         raise NotAMember("join first; only members draw")
     if not context.consents:
@@ -194,26 +214,8 @@ def _person(
     verdict = Verdict(Level.PASS)
     if context.listed:
         verdict = judge_subjects(session, subjects, person_ids=cluster.person_ids, now=now)
-    about = Circumstances(
-        batch_id=code.batch_id,
-        code_index=code.code_index,
-        address=visit.address,
-        draws_today=sum(counts.today for counts in context.counts.values()),
-        shipped_region=regions.shipped,
-        address_region=regions.address,
-        rank=visit.rank,
-        rank_asked=visit.rank_asked,
-    )
-    vetting = vet(
-        session,
-        risk=risk,
-        versions=[version for _, version in held],
-        about=about,
-        cluster=cluster,
-        listed=verdict,
-        day=day,
-        now=now,
-    )
+    about = replace(about, draws_today=sum(counts.today for counts in context.counts.values()))
+    vetting = looking.vet(about, listed=verdict, now=now)
     return _Person(context, vetting, asked & known)
 
 

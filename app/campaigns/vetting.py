@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from app.campaigns.book import PublishedVersion
 from app.campaigns.facts import DrawFacts
+from app.db.prepared import Asked
 from app.identity.queries import Cluster
 from app.risk.book import InForce, RiskBook
 from app.risk.lists import WHITE_PERSON, Level, Verdict, combine
 from app.risk.measures import Signals
 from app.risk.models import Mode
 from app.risk.policy import judge
-from app.risk.reading import read_signals
+from app.risk.reading import Readings, ask_signals
 from app.risk.signals import Circumstances, measure
 from app.risk.watch import Hit
 
@@ -79,27 +80,41 @@ class Vetting:
         )
 
 
-def vet(
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """The rules in force by campaign, and what has been asked for by them; None where nothing was."""
+
+    rules: Mapping[int, InForce]
+    readings: Asked[Readings] | None
+
+    def vet(self, about: Circumstances, *, listed: Verdict, now: datetime) -> Vetting:
+        """Return what risk knows of a draw in these circumstances, the lists having said `listed`."""
+        if self.readings is None:
+            return Vetting(listed)
+        read = self.readings()
+        signals = measure(about, counts=read.counts, scans=read.scans, phones=read.phones, now=now)
+        return Vetting(listed, signals, self.rules)
+
+
+def look(
     session: Session,
     *,
     risk: RiskBook | None,
     versions: Sequence[PublishedVersion],
     about: Circumstances,
     cluster: Cluster,
-    listed: Verdict,
     day: datetime,
     now: datetime,
-) -> Vetting:
-    """Measure a draw where any of the campaigns wants it: one statement, none while risk is off."""
+) -> Looking:
+    """Ask for a draw's signals where a campaign wants them: one statement, none while risk is off."""
     if risk is None:
-        return Vetting(listed)
+        return Looking({}, None)
     rules = {}
     for version in versions:
         found = risk.in_force(session, brand_id=version.brand_id, campaign_id=version.campaign_id, now=now)
         if found is not None:
             rules[version.campaign_id] = found
     if not rules:
-        return Vetting(listed)
-    read = read_signals(session, about=about, person_ids=cluster.person_ids, day=day, now=now)
-    signals = measure(about, counts=read.counts, scans=read.scans, phones=read.phones, now=now)
-    return Vetting(listed, signals, rules)
+        return Looking({}, None)
+    asked = ask_signals(session, about=about, person_ids=cluster.person_ids, day=day, now=now)
+    return Looking(rules, asked)

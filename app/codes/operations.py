@@ -33,6 +33,7 @@ from app.codes.models import (
 from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide
 from app.codes.permutation import KEY_BYTES
 from app.codes.queries import facts_of
+from app.db.engine import Replay
 from app.db.once import insert_once
 from app.db.prepared import Prepared
 from app.identity.queries import Cluster
@@ -333,7 +334,7 @@ def record_scan(
         "shipped_first": facts.shipped_first if facts else None,
         "shipped_region": facts.region if facts else None,
     }
-    _INSERT_SCAN.run(session, row)
+    _INSERT_SCAN.write_later(session, row, lost=Replay)
     return ScanResult(
         scan_id=scan_id,
         outcome=outcome,

@@ -12,7 +12,7 @@ through `exec_driver_sql`, so that nothing escapes the listener.
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Executable
@@ -30,10 +30,13 @@ CONNECTION = "saoma.connection"
 """Under this name a session's info holds the connection in whose transaction it works, if that is known."""
 
 WAITING = "saoma.waiting"
-"""Under this name the session of a unit of work holds its writes that are still to be sent."""
+"""Under this name the session of a unit of work holds the statements that are still to be sent."""
 
 Processor = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
+Rows = Sequence[Sequence[Any]]
+_Answer = tuple[Rows, int]
+T = TypeVar("T")
 
 
 class Prepared:
@@ -62,27 +65,32 @@ class Prepared:
         return self._send(session, parameters)[2]
 
     def write_later(
-        self, session: Session, parameters: Parameters, *, lost: Callable[[], Exception], rows: int = 1
+        self, session: Session, parameters: Parameters, *, lost: Callable[[], Exception], rows: int | None = 1
     ) -> None:
-        """Write `rows` rows: with the transaction's next statement or at its end, whichever comes first.
+        """Write `rows` rows (None: any): with the transaction's next statement, or at its end.
 
         For writes whose outcome nobody waits for: those that follow each other make one round trip. `lost`
         makes what is raised then, not here, when a unique key refuses a row or a guard lets fewer be written.
         Nobody may catch it inside the transaction: the writes behind it have been executed as well. In a
         savepoint, or in a session that no unit of work commits, the write happens at once.
         """
-        write = _Write(*self._bound(session, parameters), rows, lost)
-        waiting: list[_Write] | None = session.info.get(WAITING)
-        if waiting is None or session.in_nested_transaction():
-            _write(session, [write])
-        else:
-            waiting.append(write)
+        _wait(session, _Write(*self._bound(session, parameters), rows, lost))
+
+    def ask(self, session: Session, parameters: Parameters, then: Callable[[list[Any]], T]) -> "Asked[T]":
+        """Ask for rows that are needed soon: with the transaction's next statement, or when they are read.
+
+        So two questions that do not depend on one another make one round trip; they are answered in the
+        order in which they were asked. What is called returns what `then` makes of the rows.
+        """
+        asked = Asked(session, *self._bound(session, parameters), then)
+        _wait(session, asked)
+        return asked
 
     def _bound(self, session: Session, parameters: Parameters) -> "tuple[_Form, dict[str, Any]]":
         form = self._form(_connection(session).dialect, parameters)
         return form, form.bind(parameters)
 
-    def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Sequence[Sequence[Any]], int]":
+    def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Rows, int]":
         send_waiting(session)
         form, values = self._bound(session, parameters)
         connection = _connection(session)
@@ -107,51 +115,103 @@ class Prepared:
         return form
 
 
+class _Waiting(Protocol):
+    """A statement with its values bound, and what becomes of its answer."""
+
+    @property
+    def form(self) -> "_Form":
+        """The statement."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its values, by name."""
+
+    def take(self, answer: "_Answer | DBAPIError") -> None:
+        """Take the answer, or raise what it means."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Write:
     """A statement that must write so many rows, with its values bound; `lost` makes the error when not."""
 
     form: "_Form"
     values: dict[str, Any]
-    rows: int
+    rows: int | None
     lost: Callable[[], Exception]
+
+    def take(self, answer: "_Answer | DBAPIError") -> None:
+        if isinstance(answer, DBAPIError):
+            raise self.lost() if is_duplicate(answer) else answer
+        if self.rows is not None and answer[1] != self.rows:
+            raise self.lost()
+
+
+class Asked(Generic[T]):
+    """Rows that have been asked for."""
+
+    def __init__(
+        self, session: Session, form: "_Form", values: dict[str, Any], then: Callable[[list[Any]], T]
+    ) -> None:
+        self.form = form
+        self.values = values
+        self._session = session
+        self._then = then
+        self._rows: Rows | None = None
+
+    def take(self, answer: "_Answer | DBAPIError") -> None:
+        """Keep the rows; raise the error there is instead."""
+        if isinstance(answer, DBAPIError):
+            raise answer
+        self._rows = answer[0]
+
+    def __call__(self) -> T:
+        """Return what the rows say; once they have been read, without a statement."""
+        if self._rows is None:
+            send_waiting(self._session)
+        assert self._rows is not None
+        return self._then(self.form.shape(self._rows))
+
+
+def _wait(session: Session, statement: _Waiting) -> None:
+    waiting: list[_Waiting] | None = session.info.get(WAITING)
+    if waiting is None or session.in_nested_transaction():
+        _settle(session, [statement])
+    else:
+        waiting.append(statement)
 
 
 def send_waiting(session: Session) -> None:
-    """Send what `write_later` has kept, in its order; raise what the first refusal means."""
-    waiting: list[_Write] | None = session.info.get(WAITING)
+    """Send what waits, in its order; raise what the first refusal means."""
+    waiting: list[_Waiting] | None = session.info.get(WAITING)
     if waiting:
-        writes = waiting[:]
+        statements = waiting[:]
         waiting.clear()
-        _write(session, writes)
+        _settle(session, statements)
 
 
-def _write(session: Session, writes: Sequence[_Write]) -> None:
-    for write, answer in zip(writes, _answers(_connection(session), writes), strict=True):
-        if isinstance(answer, DBAPIError):
-            raise write.lost() if is_duplicate(answer) else answer
-        if answer != write.rows:
-            raise write.lost()
+def _settle(session: Session, statements: Sequence[_Waiting]) -> None:
+    for statement, answer in zip(statements, _answers(_connection(session), statements), strict=True):
+        statement.take(answer)
 
 
-def _answers(connection: Connection, writes: Sequence[_Write]) -> "Iterator[int | DBAPIError]":
+def _answers(connection: Connection, statements: Sequence[_Waiting]) -> "Iterator[_Answer | DBAPIError]":
     driver: Any = connection.connection.driver_connection
     if type(driver) is not FastConnection or _is_observed(connection):
-        for write in writes:
+        for statement in statements:
             try:
-                yield _execute(connection, write.form, write.values)[1]
+                yield _execute(connection, statement.form, statement.values)
             except DBAPIError as error:
                 yield error
         return
     try:
-        answers = driver.run_all([(write.form.text, write.values) for write in writes])
+        answers = driver.run_all([(statement.form.text, statement.values) for statement in statements])
     except driver.Error as error:
-        raise _wrapped(connection, error, writes[0].form.text, writes[0].values) from error
-    for write, answer in zip(writes, answers, strict=True):
+        raise _wrapped(connection, error, statements[0].form.text, statements[0].values) from error
+    for statement, answer in zip(statements, answers, strict=True):
         if isinstance(answer, tuple):
-            yield answer[1]
+            yield answer
         else:
-            yield _wrapped(connection, answer, write.form.text, write.values)
+            yield _wrapped(connection, answer, statement.form.text, statement.values)
 
 
 def _connection(session: Session) -> Connection:
@@ -162,9 +222,7 @@ def _connection(session: Session) -> Connection:
     return connection
 
 
-def _execute(
-    connection: Connection, form: "_Form", values: dict[str, Any]
-) -> tuple[Sequence[Sequence[Any]], int]:
+def _execute(connection: Connection, form: "_Form", values: dict[str, Any]) -> _Answer:
     result = connection.exec_driver_sql(form.text, form.in_order(values))
     return result.fetchall() if result.returns_rows else (), result.rowcount
 
@@ -226,7 +284,7 @@ class _Form:
         """Return `values` in the order of their places, where the driver wants that."""
         return values if self.order is None else tuple(values[name] for name in self.order)
 
-    def shape(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    def shape(self, rows: Rows) -> list[Any]:
         """Return rows of the driver as named tuples of Python's values."""
         row, readers = self.row, self.readers
         if not readers:

@@ -11,12 +11,13 @@ several roots in the order of their ids.
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.db.engine import Replay
-from app.db.prepared import Prepared
+from app.db.prepared import Asked, Prepared
 from app.identity import conflicts
 from app.identity.errors import UnknownPerson
 from app.identity.models import LogAction, Merge, MergeMove, Person
@@ -73,17 +74,9 @@ def lock_roots(session: Session, person_ids: Collection[int]) -> dict[int, int]:
     raise Replay("the clusters kept moving")
 
 
-def lock_one(session: Session, person_id: int, expected_root: int | None) -> Cluster:
-    """Lock the cluster of one person and return it; with the right `expected_root`, in one statement."""
+def lock_one(session: Session, person_id: int) -> Cluster:
+    """Lock the cluster of one person and return it."""
     held: set[int] = set()
-    if expected_root is not None:
-        found = tuple([row.id for row in _LOCK_MEMBERS.all(session, {"root": expected_root})])
-        if person_id in found:
-            return Cluster(expected_root, found)
-        if found:
-            # It is locked, though it is not this person's root any more. A row that the join did not return
-            # (a root that has itself been merged away) may not be.
-            held.add(expected_root)
     root: int | None = None
     for _ in range(ATTEMPTS):
         if root is not None:
@@ -96,6 +89,18 @@ def lock_one(session: Session, person_id: int, expected_root: int | None) -> Clu
         if root in held:
             return Cluster(root, tuple(row.id for row in rows))
     raise Replay("the cluster kept moving")
+
+
+def ask_lock(session: Session, person_id: int, expected_root: int) -> Asked[Cluster]:
+    """Lock the cluster of one person by its root, in one statement; a root that is not theirs is a Replay."""
+
+    def cluster(rows: list[Any]) -> Cluster:
+        found = tuple([row.id for row in rows])
+        if person_id not in found:
+            raise Replay("the cluster has moved")
+        return Cluster(expected_root, found)
+
+    return _LOCK_MEMBERS.ask(session, {"root": expected_root}, cluster)
 
 
 def members(session: Session, root_id: int) -> list[int]:

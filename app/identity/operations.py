@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
+from app.db.prepared import Asked
 from app.identity import clusters, conflicts, matching, queries
 from app.identity.errors import (
     AlreadyMerged,
@@ -199,13 +200,20 @@ def recognise(
     return _attached(settled, _ignored(identifiers, usable))
 
 
-def lock_cluster(session: Session, *, person_id: int, root_id: int | None = None) -> Cluster:
+def lock_cluster(session: Session, *, person_id: int) -> Cluster:
     """Lock the cluster of a person for the rest of the transaction and return it (rank 1 of the lock order).
 
-    `root_id`, where the caller knows it (`Principal.root_id`), saves a statement; a stale one does no
-    harm. No merge, unmerge or other holder of the lock can touch the cluster until the commit.
+    No merge, unmerge or other holder of the lock can touch the cluster until the commit.
     """
-    return clusters.lock_one(session, person_id, root_id)
+    return clusters.lock_one(session, person_id)
+
+
+def ask_cluster(session: Session, *, person_id: int, root_id: int) -> Asked[Cluster]:
+    """Ask for `lock_cluster` of a person whose root has just been read (`Principal.root_id`).
+
+    One statement, which travels with what is asked next. The answer is Replay when the root is a stale one.
+    """
+    return clusters.ask_lock(session, person_id, root_id)
 
 
 def require_real(session: Session, *, person_id: int) -> int:

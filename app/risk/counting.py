@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Session
 
+from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.risk.models import RiskCounter
 from app.risk.signals import address_subject, day_bucket, hour_bucket, person_bit, range_subject
@@ -70,7 +71,8 @@ def count_scan(
     for row, (bucket, subject) in enumerate(keys):
         values |= {f"bucket_{row}": bucket, f"subject_{row}": subject, f"persons_{row}": bit}
     dialect = session.get_bind().dialect.name
-    _UPSERTS["sqlite" if dialect == "sqlite" else "mysql", len(keys)].run(session, values)
+    upsert = _UPSERTS["sqlite" if dialect == "sqlite" else "mysql", len(keys)]
+    upsert.write_later(session, values, rows=None, lost=Replay)
 
 
 def purge_counters(session: Session, *, now: datetime) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy.sql import null
 from app.codes.models import Scan
 from app.db import secrets
 from app.db.base import BigInt, UtcDateTime
-from app.db.prepared import Prepared
+from app.db.prepared import Asked, Prepared
 from app.identity.models import Identifier, Person, Sighting
 from app.identity.values import IdentifierKind
 from app.risk.models import RiskCounter
@@ -111,15 +111,15 @@ def _statement() -> Any:
 _READ = Prepared(_statement())
 
 
-def read_signals(
+def ask_signals(
     session: Session,
     *,
     about: Circumstances,
     person_ids: Collection[int],
     day: datetime,
     now: datetime,
-) -> Readings:
-    """Return what is known about a draw at `now` in one statement; `day` is when the market's day began."""
+) -> Asked[Readings]:
+    """Ask for what is known about a draw at `now`: one statement; `day` is when the market's day began."""
     network = address_subject(about.address)
     here = range_subject(about.batch_id, about.code_index)
     parameters = {
@@ -128,8 +128,12 @@ def read_signals(
         "subjects": [here] if network is None else [here, network],
         "day": day,
     }
+    return _READ.ask(session, parameters, _readings)
+
+
+def _readings(rows: list[Any]) -> Readings:
     counts, scans, phones = [], [], []
-    for row in _READ.all(session, parameters):
+    for row in rows:
         if row.part == _COUNTS:
             counts.append(Count(row.number1, row.content, row.number2, row.number3))
         elif row.part == _SCANS:

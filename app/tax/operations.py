@@ -233,11 +233,11 @@ def give_identity(
 
     Raises VirtualPerson, NoticeOutdated, BadIdentity, GuardianWanted.
     """
-    root_id = require_real(session, person_id=person_id)
+    require_real(session, person_id=person_id)
     if notice_version != notice.VERSION:
         raise NoticeOutdated("read the present notice and ask again", current=notice.VERSION)
     checked = identity.checked(now.astimezone(BEIJING).date())
-    cluster = lock_cluster(session, person_id=person_id, root_id=root_id)
+    cluster = lock_cluster(session, person_id=person_id)
     is_used = queries.has_collected(session, person_ids=cluster.person_ids)
     given = {
         "real_name": checked.name,

@@ -1,6 +1,7 @@
 """Two persons turn out to be one while both draw: their common cap holds, and no draw is lost."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -152,11 +153,11 @@ def test_the_cap_of_two_who_become_one_holds(crowd: Crowd, race_seed: int, *, ta
 
 
 def test_without_the_lock_the_cap_is_passed(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(session: Session, *, person_id: int, root_id: int | None = None) -> Cluster:
+    def look(session: Session, *, person_id: int, root_id: int) -> Callable[[], Cluster]:
         """The guard taken out: read who it is, and lock nobody."""
-        return identities.cluster(session, person_id=person_id)
+        return lambda: identities.cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(drawing, "lock_cluster", look)
+    monkeypatch.setattr(drawing, "ask_cluster", look)
     pair = Pair(crowd)
     pair.race(seed=0)
     assert len(miscounted(pair.steps())) > 1

@@ -22,7 +22,7 @@ from app.db.prepared import Prepared
 from app.risk.counting import count_scan
 from app.risk.lists import Level
 from app.risk.policy import Policy, judge
-from app.risk.reading import read_signals
+from app.risk.reading import ask_signals
 from app.risk.signals import RANGE_BITS, Circumstances, measure
 from tests.factories.campaigns import SEED, facts, pool, random_money, rules
 
@@ -204,9 +204,9 @@ def _levels(
             address_region=visit.region,
         )
         if read is None:
-            read = read_signals(
+            read = ask_signals(
                 session, about=about, person_ids=[visit.person], day=START - timedelta(hours=4), now=visit.at
-            )
+            )()
         signals = measure(about, counts=read.counts, scans=read.scans, phones=read.phones, now=visit.at)
         levels[name] = judge(signals, policy).level
         if levels[name] in {Level.PASS, Level.HOLD}:

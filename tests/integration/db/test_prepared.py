@@ -16,7 +16,7 @@ from app.alerts.models import Alert, Severity
 from app.db.engine import Database
 from app.db.mysql import FastConnection
 from app.db.once import insert_once
-from app.db.prepared import Prepared, send_waiting
+from app.db.prepared import Asked, Prepared, send_waiting
 from app.http.models import IdempotencyKey
 from app.kernel.ids import new_id
 
@@ -296,6 +296,62 @@ def test_a_session_of_nobody_writes_at_once(any_db: Database) -> None:
         with pytest.raises(_Lost):
             _later(session, "a")
         session.rollback()
+
+
+def _ask(session: Session, *subjects: str) -> Asked[list[str]]:
+    return _BY_SUBJECT.ask(session, {"subjects": list(subjects)}, lambda rows: [row.subject for row in rows])
+
+
+def test_questions_are_answered_in_the_order_in_which_they_were_asked(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        before = _ask(session, "a")
+        _later(session, "a")
+        after = _ask(session, "a")
+        assert (after(), before()) == (["a"], [])
+        _later(session, "b")
+        assert (after(), before()) == (["a"], [])
+        assert _ask(session, "a", "b")() == ["a", "b"]
+
+    any_db.transact(work)
+
+
+def test_what_is_asked_where_nothing_waits_is_answered_at_once(any_db: Database) -> None:
+    any_db.transact(lambda session: _later(session, "a"))
+    with any_db.read() as session:
+        asked = _ask(session, "a")
+    assert asked() == ["a"]
+
+    def work(session: Session) -> list[str]:
+        with session.begin_nested() as savepoint:
+            _later(session, "b")
+            within = _ask(session, "a", "b")
+            savepoint.rollback()
+        return within()
+
+    assert any_db.transact(work) == ["a", "b"]
+
+
+def test_a_refusal_before_a_question_is_what_the_asker_hears(any_db: Database) -> None:
+    any_db.transact(lambda session: _later(session, "a"))
+
+    def work(session: Session) -> None:
+        _later(session, "a")
+        _ask(session, "a")()
+
+    with pytest.raises(_Lost):
+        any_db.transact(work)
+
+
+def test_any_number_of_rows_may_be_written_where_none_is_named(any_db: Database) -> None:
+    def work(session: Session) -> None:
+        _RESOLVE.write_later(session, {"of": "nothing"}, rows=None, lost=_Lost)
+        _later(session, "a")
+        _later(session, "b")
+        _RESOLVE.write_later(session, {"of": "it's 100% \\"}, rows=None, lost=_Lost)
+
+    any_db.transact(work)
+    with any_db.read() as session:
+        assert session.scalars(select(Alert.resolved_by)).all() == ["us", "us"]
 
 
 def test_writes_that_wait_make_one_round_trip(unheard_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 from sqlalchemy import select
 
+from app.db.engine import Replay
 from app.identity import operations as identity
 from app.identity import queries
 from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, UnknownMerge
@@ -174,9 +175,12 @@ def test_who_is_one_already_cannot_be_merged(people: People) -> None:
         people.merge(a, a)
 
 
-def test_a_locked_cluster_is_the_whole_cluster_with_a_good_or_a_stale_hint(people: People) -> None:
+def test_a_locked_cluster_is_the_whole_cluster(people: People) -> None:
     a, b, c = _strangers(people, 3)
     people.merge(a, b)
     whole = queries.Cluster(a, (a, b))
-    for hint in (None, a, b, c):
-        assert identity.lock_cluster(people.session, person_id=b, root_id=hint) == whole
+    assert identity.lock_cluster(people.session, person_id=b) == whole
+    assert identity.ask_cluster(people.session, person_id=b, root_id=a)() == whole
+    for stale in (b, c):
+        with pytest.raises(Replay):
+            identity.ask_cluster(people.session, person_id=b, root_id=stale)()
