@@ -20,7 +20,8 @@ from app.campaigns.models import AwardGrant, Campaign, CampaignState, Purpose
 from app.campaigns.operations import read_reason, rules_of, take
 from app.campaigns.rules import Prize, PrizeKind, Rules
 from app.db.once import insert_once
-from app.identity.operations import lock_cluster, require_real
+from app.identity.clusters import lock_cluster
+from app.identity.operations import require_real
 from app.kernel.actor import Actor
 from app.kernel.fen import format_yuan
 from app.ledger.operations import AccountRef

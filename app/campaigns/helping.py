@@ -14,9 +14,9 @@ from app.campaigns.errors import HelpedAlready, HelpNotWanted, HelpPaused, OwnAw
 from app.campaigns.models import AwardHelp, Draw
 from app.db.engine import Replay
 from app.db.once import insert_once
+from app.identity.clusters import ask_cluster
 from app.identity.errors import VirtualPerson
 from app.identity.models import Person
-from app.identity.operations import ask_cluster
 from app.identity.queries import Principal
 from app.organisation.penalties import is_paused
 from app.rewards.models import AwardState

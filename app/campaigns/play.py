@@ -43,8 +43,8 @@ from app.codes.outcome import CodeFacts, ScanOutcome
 from app.codes.outcome import decide as judge_code
 from app.db.engine import Replay
 from app.db.prepared import Prepared
+from app.identity.clusters import ask_cluster
 from app.identity.errors import VirtualPerson
-from app.identity.operations import ask_cluster
 from app.identity.queries import Cluster, Principal, has_phone
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id

@@ -74,8 +74,11 @@ def lock_roots(session: Session, person_ids: Collection[int]) -> dict[int, int]:
     raise Replay("the clusters kept moving")
 
 
-def lock_one(session: Session, person_id: int) -> Cluster:
-    """Lock the cluster of one person and return it."""
+def lock_cluster(session: Session, *, person_id: int) -> Cluster:
+    """Lock the cluster of a person for the rest of the transaction and return it (rank 1 of the lock order).
+
+    No merge or unmerge can touch the cluster until the commit. Raises UnknownPerson.
+    """
     held: set[int] = set()
     root: int | None = None
     for _ in range(ATTEMPTS):
@@ -91,16 +94,19 @@ def lock_one(session: Session, person_id: int) -> Cluster:
     raise Replay("the cluster kept moving")
 
 
-def ask_lock(session: Session, person_id: int, expected_root: int) -> Asked[Cluster]:
-    """Lock the cluster of one person by its root, in one statement; a root that is not theirs is a Replay."""
+def ask_cluster(session: Session, *, person_id: int, root_id: int) -> Asked[Cluster]:
+    """Ask for `lock_cluster` of a person whose root has just been read (`Principal.root_id`).
+
+    One statement, which travels with what is asked next. The answer is Replay when the root is a stale one.
+    """
 
     def cluster(rows: list[Any]) -> Cluster:
         found = tuple([row.id for row in rows])
         if person_id not in found:
             raise Replay("the cluster has moved")
-        return Cluster(expected_root, found)
+        return Cluster(root_id, found)
 
-    return _LOCK_MEMBERS.ask(session, {"root": expected_root}, cluster)
+    return _LOCK_MEMBERS.ask(session, {"root": root_id}, cluster)
 
 
 def members(session: Session, root_id: int) -> list[int]:

@@ -1,6 +1,6 @@
 """What can be done to identities: log in, attach, merge, take back, decide, recompute.
 
-Facts come in, pointers change, and every change is logged. Upper rooms lock a cluster (`lock_cluster`)
+Facts come in, pointers change, and every change is logged. Upper rooms lock a cluster (app.identity.clusters)
 before they book anything for it, and expand it (`queries.cluster`) before they read.
 """
 
@@ -13,7 +13,6 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
-from app.db.prepared import Asked
 from app.identity import clusters, conflicts, matching, queries
 from app.identity.errors import (
     AlreadyMerged,
@@ -44,7 +43,6 @@ from app.identity.models import (
     Person,
     Sighting,
 )
-from app.identity.queries import Cluster
 from app.identity.rules import Rule, Rules
 from app.identity.trail import log
 from app.identity.values import Claimed, IdentifierKind, openid_claim
@@ -198,22 +196,6 @@ def recognise(
         raise UnusableIdentifier("the record shows no identifier that could stand for somebody")
     settled = matching.Record(session, rules, usable, source=source, now=now, actor=actor).settle()
     return _attached(settled, _ignored(identifiers, usable))
-
-
-def lock_cluster(session: Session, *, person_id: int) -> Cluster:
-    """Lock the cluster of a person for the rest of the transaction and return it (rank 1 of the lock order).
-
-    No merge, unmerge or other holder of the lock can touch the cluster until the commit.
-    """
-    return clusters.lock_one(session, person_id)
-
-
-def ask_cluster(session: Session, *, person_id: int, root_id: int) -> Asked[Cluster]:
-    """Ask for `lock_cluster` of a person whose root has just been read (`Principal.root_id`).
-
-    One statement, which travels with what is asked next. The answer is Replay when the root is a stale one.
-    """
-    return clusters.ask_lock(session, person_id, root_id)
 
 
 def require_real(session: Session, *, person_id: int) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import secrets
 from app.db.once import insert_once
+from app.identity import clusters
 from app.identity import operations as identity
 from app.identity.models import IdentitySource
 from app.identity.queries import Cluster
@@ -84,7 +85,7 @@ def join(
     if age_band is AgeBand.UNDER_14 and not guardian_consent:
         raise GuardianConsentRequired("somebody under 14 joins with a guardian's consent only")
     # One human being joins once, through whichever of their accounts: the lock is on the cluster.
-    cluster = identity.lock_cluster(session, person_id=person_id)
+    cluster = clusters.lock_cluster(session, person_id=person_id)
     member = queries.membership(session, person_ids=cluster.person_ids)
     if member is None:
         _insert_member(session, cluster, person_id, age_band, source, now=now, actor=actor)
@@ -112,7 +113,7 @@ def withdraw_consent(session: Session, *, person_id: int, now: datetime) -> int:
 
     The membership stays: what was won and spent is the member's. Joining again renews the consent.
     """
-    cluster = identity.lock_cluster(session, person_id=person_id)
+    cluster = clusters.lock_cluster(session, person_id=person_id)
     withdrawn = (
         update(Consent)
         .where(Consent.person_id.in_(cluster.person_ids), Consent.withdrawn_at.is_(None))
@@ -127,7 +128,7 @@ def set_tier(
     """Set or clear the tier of a member; raise NotAMember or InvalidTier."""
     if tier is not None and not _TIER.fullmatch(tier):
         raise InvalidTier("a tier is a word of up to 32 lower-case letters, digits, - and _, such as diamond")
-    cluster = identity.lock_cluster(session, person_id=person_id)
+    cluster = clusters.lock_cluster(session, person_id=person_id)
     member = queries.membership(session, person_ids=cluster.person_ids)
     if member is None:
         raise NotAMember("this person has not joined")

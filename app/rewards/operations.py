@@ -16,8 +16,8 @@ from app.alerts.models import Severity
 from app.alerts.operations import raise_alert, resolve_alert
 from app.db.engine import Replay
 from app.db.prepared import Prepared
+from app.identity.clusters import lock_cluster
 from app.identity.models import Person
-from app.identity.operations import lock_cluster
 from app.identity.queries import Cluster
 from app.kernel.actor import Actor
 from app.kernel.boundaries import reach

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.identity import queries as clusters
-from app.identity.operations import lock_cluster
+from app.identity.clusters import lock_cluster
 from app.ledger.operations import post
 from app.rewards.models import Award
 from app.rewards.new_award import NewAward

@@ -16,7 +16,8 @@ from app.alerts.operations import raise_alert, resolve_alert
 from app.db.engine import Replay
 from app.db.once import add_or_insert, insert_once
 from app.db.prepared import Prepared
-from app.identity.operations import lock_cluster, require_real
+from app.identity.clusters import lock_cluster
+from app.identity.operations import require_real
 from app.kernel.actor import Actor
 from app.kernel.fen import format_yuan
 from app.kernel.ids import new_id

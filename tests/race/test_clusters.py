@@ -57,7 +57,7 @@ def _unmerge(db: Database, merge_id: int) -> tuple[int, int]:
 
 def _hold(db: Database, person_id: int) -> bool:
     def work(session: Session) -> bool:
-        held = identity.lock_cluster(session, person_id=person_id)
+        held = clusters.lock_cluster(session, person_id=person_id)
         time.sleep(0.005)
         return queries.cluster(session, person_id=person_id) == held
 

@@ -7,8 +7,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
+from app.identity import clusters, queries
 from app.identity import operations as identity
-from app.identity import queries
 from app.identity.errors import SessionEnded, UnknownPerson, UnusableIdentifier, VirtualPerson
 from app.identity.models import Identifier, IdentifierState, LoginSession, Person
 from app.identity.values import IdentifierKind, openid_claim
@@ -220,7 +220,7 @@ def test_an_unknown_person_is_refused_everywhere(people: People) -> None:
     with pytest.raises(UnknownPerson):
         people.attach(5, phone(1))
     with pytest.raises(UnknownPerson):
-        identity.lock_cluster(people.session, person_id=5)
+        clusters.lock_cluster(people.session, person_id=5)
 
 
 def test_who_has_an_identifier_is_found_in_any_spelling(people: People) -> None:

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db.engine import Replay
-from app.identity import operations as identity
-from app.identity import queries
+from app.identity import clusters, queries
 from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, UnknownMerge
 from app.identity.models import Identifier, MergeMove, Person
 from tests.factories.people import People, card, phone
@@ -179,8 +178,8 @@ def test_a_locked_cluster_is_the_whole_cluster(people: People) -> None:
     a, b, c = _strangers(people, 3)
     people.merge(a, b)
     whole = queries.Cluster(a, (a, b))
-    assert identity.lock_cluster(people.session, person_id=b) == whole
-    assert identity.ask_cluster(people.session, person_id=b, root_id=a)() == whole
+    assert clusters.lock_cluster(people.session, person_id=b) == whole
+    assert clusters.ask_cluster(people.session, person_id=b, root_id=a)() == whole
     for stale in (b, c):
         with pytest.raises(Replay):
-            identity.ask_cluster(people.session, person_id=b, root_id=stale)()
+            clusters.ask_cluster(people.session, person_id=b, root_id=stale)()
