@@ -95,9 +95,9 @@ def _draws_help_often(crowd: Crowd) -> Iterator[None]:
 def test_without_the_guard_both_accounts_help(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(session: Session, *, person_id: int, root_id: int) -> Any:
         """The other one taken out: the cluster is read, not locked."""
-        return cluster(session, person_id=person_id)
+        return lambda: cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(helping, "lock_cluster", look)
+    monkeypatch.setattr(helping, "ask_cluster", look)
     monkeypatch.setattr(helping, "insert_once", _slowly)
     helps, _ = _race(crowd, seed=0)
     assert len(helps) == 2
@@ -234,9 +234,9 @@ def test_without_the_lock_on_the_person_a_merge_gives_a_second_help(
 ) -> None:
     def look(session: Session, *, person_id: int, root_id: int) -> Any:
         """The guard taken out: the cluster is read, not locked."""
-        return cluster(session, person_id=person_id)
+        return lambda: cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(helping, "lock_cluster", look)
+    monkeypatch.setattr(helping, "ask_cluster", look)
     monkeypatch.setattr(helping, "insert_once", _slowly)
     told, _ = _help_and_merge(crowd, seed=0, with_winner=with_winner)
     assert any(one.own if with_winner else one.helps > 1 for one in told)
