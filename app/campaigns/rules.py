@@ -379,8 +379,11 @@ class Rules:
 
     def most_fen(self, prize: Prize) -> int:
         """Return the most that one piece of a prize may cost a budget, all its multipliers counted."""
-        factor_bps = self.factor_bps(m for m in self.multipliers if m.raises(prize))
-        return self.charge_fen(prize, prize.max_fen * factor_bps // ONE_BPS)
+        return self.charge_fen(prize, self.most_money_fen(prize))
+
+    def most_money_fen(self, prize: Prize) -> int:
+        """Return the most money that one piece of a prize may give, all its multipliers counted."""
+        return prize.max_fen * self.factor_bps(m for m in self.multipliers if m.raises(prize)) // ONE_BPS
 
     def factor_bps(self, multipliers: Iterable[Multiplier]) -> int:
         """Return what multipliers make together, up to the stated cap, rounded down to a basis point."""

@@ -42,12 +42,15 @@ def below_minimum(rules: Rules, *, least_fen: int) -> list[Fault]:
     """Return the money prizes of which less is left, once tax is withheld, than the payer sends."""
     found = []
     for prize in rules.prizes:
-        tax = rules.tax_on(prize, prize.min_fen) if prize.is_money else None
-        net_fen = prize.min_fen if tax is None else tax.net_fen
-        if net_fen < least_fen <= prize.min_fen:
+        # Least is left of the smallest amount that is taxed at all.
+        smallest_fen = max(prize.min_fen, rules.tax_terms.from_fen)
+        if not prize.is_money or smallest_fen > rules.most_money_fen(prize):
+            continue
+        tax = rules.tax_on(prize, smallest_fen)
+        if tax is not None and tax.net_fen < least_fen <= prize.min_fen:
             detail = (
-                f"of {format_yuan(prize.min_fen)} yuan {format_yuan(net_fen)} are left after tax, the payer"
-                f" cannot send less than {format_yuan(least_fen)}; raise the prize or its threshold"
+                f"of {format_yuan(smallest_fen)} yuan {format_yuan(tax.net_fen)} are left after tax; the"
+                f" payer sends {format_yuan(least_fen)} at least: raise the prize or the threshold"
             )
             found.append(Fault(f"prizes.{prize.key}", "net_below_payer_minimum", detail))
     return found

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.campaigns.changes import changes
 from app.campaigns.disclosure import refusals
@@ -11,7 +13,17 @@ from app.campaigns.errors import RulesInvalid
 from app.campaigns.parser import parse_rules
 from app.campaigns.taxing import describe_tax
 from app.tax.terms import TaxBasis, TaxedKind, TaxMode
-from tests.factories.campaigns import document, facts, goods, money, pool, rules, stream
+from tests.factories.campaigns import (
+    document,
+    facts,
+    goods,
+    money,
+    multiplier,
+    pool,
+    random_money,
+    rules,
+    stream,
+)
 
 WITHHOLD = {"mode": "incidental_withhold"}
 BEARS = {"mode": "incidental_company_bears"}
@@ -124,3 +136,37 @@ def test_a_prize_of_which_too_little_is_left_is_not_promised() -> None:
 def test_other_terms_are_a_change_that_somebody_approves() -> None:
     found = changes(rules(tax=WITHHOLD), rules(tax=BEARS))
     assert [(change.path, change.favours_shoppers) for change in found] == [("tax", False)]
+
+
+def test_the_smallest_amount_that_is_taxed_counts_and_multipliers_may_reach_it() -> None:
+    tax = {**WITHHOLD, "from_fen": 110}
+    between = rules(**only(random_money("lucky", 100, 300), tax=tax))
+    assert [fault.code for fault in refusals(between, payer_limit_fen=20_000, payer_least_fen=100)] == [
+        "net_below_payer_minimum"
+    ]
+    assert refusals(between, payer_limit_fen=20_000) == []
+    below = rules(**only(money("small", 100), tax=tax))
+    assert refusals(below, payer_limit_fen=20_000, payer_least_fen=100) == []
+    doubled = {"multipliers": [multiplier("double", 20_000)], "multiplier_cap_bps": 20_000}
+    raised = rules(**only(money("small", 100), tax=tax, **doubled))
+    assert len(refusals(raised, payer_limit_fen=20_000, payer_least_fen=100)) == 1
+
+
+@given(
+    least=st.integers(10, 60),
+    more=st.integers(0, 200),
+    from_fen=st.integers(0, 300),
+    factor_bps=st.integers(10_001, 50_000),
+)
+def test_what_may_be_promised_can_always_be_paid(
+    least: int, more: int, from_fen: int, factor_bps: int
+) -> None:
+    prize = random_money("lucky", least, least + more) if more else money("lucky", least)
+    raised = {"multipliers": [multiplier("m", factor_bps)], "multiplier_cap_bps": factor_bps}
+    of = rules(**only(prize, tax={**WITHHOLD, "from_fen": from_fen}, **raised))
+    if refusals(of, payer_limit_fen=20_000):
+        return
+    for base in range(least, least + more + 1):
+        for amount in (base, base * factor_bps // 10_000):
+            tax = of.tax_on(of.prizes[0], amount)
+            assert tax is None or tax.net_fen >= of.profile.min_transfer_fen
