@@ -36,9 +36,11 @@ from app.payouts.operations import LONGEST_POLL, OPEN_TOPIC
 from app.payouts.states import BillState
 from app.rewards import operations as rewards
 from app.rewards.queries import AwardView
+from app.tax.terms import Assessment
 from tests.crash.path import DESK, EFFECTS, JOBS, WEB, Plan
 from tests.crash.town import Town
 from tests.factories.prizes import APPID
+from tests.factories.taxes import taxed
 from tests.support.doomed import ELSEWHERE, Order
 from tests.support.nursery import Nursery
 from tests.support.sandbox import SandboxRefusedError
@@ -186,11 +188,16 @@ class Storm:
         people = [town.person() for _ in range(max(10, self.size.payouts // 10))]
         for number in range(self.size.payouts):
             person = people[number % len(people)]
-            award = self._grant(person, amount_fen=10 + self._chance.randrange(5), days=60)
+            fen = 12 + self._chance.randrange(5)
+            # Every third is taxed: what is withheld must be set aside with the payment, or not at all.
+            tax = taxed(fen) if number % 3 == 0 else None
+            award = self._grant(person, amount_fen=fen, days=60, tax=tax)
             path = f"/awards/{town.container.public_ids.encode('aw', award.id)}/collect"
             self._backlog.append(Prize(number, award, path))
 
-    def _grant(self, person: int, *, amount_fen: int, days: float) -> AwardView:
+    def _grant(
+        self, person: int, *, amount_fen: int, days: float, tax: Assessment | None = None
+    ) -> AwardView:
         world = self.town.world
         with self._lock:
             award = world.new_award(
@@ -199,6 +206,7 @@ class Storm:
                 deadline_at=self.now() + timedelta(days=days),
                 stock=None,
                 awarded=None,
+                tax=tax,
             )
         won = world.db.transact(lambda session: rewards.grant(session, award=award, now=self.now()))
         self.town.awards.append(won)
@@ -221,7 +229,7 @@ class Storm:
                 return
             if "rewards.lapsing" in left and time.monotonic() > next_lapse:
                 person = next(iter(self.town.shoppers))
-                self._grant(person, amount_fen=10, days=0)
+                self._grant(person, amount_fen=12, days=0, tax=taxed(12))
                 next_lapse = time.monotonic() + (2.0 if self.size.large else 0.5)
             time.sleep(0.05)
 

@@ -19,6 +19,8 @@ from app.payouts.models import Bill, Payout
 from app.payouts.operations import OPEN_TOPIC
 from app.payouts.states import BillState
 from app.rewards.models import Award, AwardKind, AwardState
+from app.tax.models import AwardTax, TaxState
+from app.tax.queries import WITHHELD_PURPOSE
 
 _NOT_PAID = frozenset({"FAIL", "CANCELLED"})
 
@@ -58,6 +60,7 @@ def audit(session: Session, book: Mapping[str, Any], *, openids: Collection[str]
         *_bills(ours, theirs),
         *_people(ours, paid),
         *_money(session, sum(paid.values())),
+        *_taxes(session),
     ]
 
 
@@ -94,6 +97,28 @@ def _awards(session: Session, bills: Sequence[_Bill]) -> list[str]:
         if award.state is AwardState.LOCKED and not _alive(bill, opening):
             faults.append(f"award {award.id} is locked and nothing is at work for it")
     return faults
+
+
+def _taxes(session: Session) -> list[str]:
+    """Check that tax is owed for exactly the taxed awards that somebody has, and lies on its account."""
+    states = {AwardState.FULFILLED: TaxState.DUE, AwardState.LAPSED: TaxState.VOID}
+    states[AwardState.REFUSED] = TaxState.VOID
+    faults, owed_fen = [], 0
+    kept = {tax.award_id: tax for tax in session.scalars(select(AwardTax))}
+    for award in session.scalars(select(Award).where(Award.withheld_fen + Award.borne_fen > 0)):
+        tax = kept.pop(award.id, None)
+        if tax is None or tax.tax_fen != award.withheld_fen + award.borne_fen:
+            faults.append(f"award {award.id} and the record of its tax disagree")
+            continue
+        if tax.state is not states.get(award.state, TaxState.PROMISED):
+            faults.append(f"award {award.id} is {award.state} and its tax {tax.state}")
+        owed_fen += tax.tax_fen if award.state is AwardState.FULFILLED else 0
+    faults += [f"there is tax for {award_id}, which takes none" for award_id in kept]
+    booked = select(TransferRow.amount).join(Account, Account.id == TransferRow.credit_account)
+    total = sum(session.scalars(booked.where(Account.purpose == WITHHELD_PURPOSE)))
+    return (
+        faults if total == owed_fen else [*faults, f"{owed_fen} fen of tax are owed, {total} are set aside"]
+    )
 
 
 def _alive(bill: _Bill | None, opening: Collection[str]) -> bool:
