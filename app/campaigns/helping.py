@@ -14,7 +14,7 @@ from app.campaigns.errors import HelpedAlready, HelpNotWanted, HelpPaused, OwnAw
 from app.campaigns.models import AwardHelp, Draw
 from app.db.engine import Replay
 from app.db.once import insert_once
-from app.identity.clusters import ask_cluster
+from app.identity.clusters import lock_cluster
 from app.identity.errors import VirtualPerson
 from app.identity.models import Person
 from app.identity.queries import Principal
@@ -32,7 +32,7 @@ def help_award(session: Session, *, award_id: int, principal: Principal, now: da
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
     require_help_allowed(session, app_id=principal.app_id)
-    cluster = ask_cluster(session, person_id=principal.person_id, root_id=principal.root_id)()
+    cluster = lock_cluster(session, person_id=principal.person_id)
     terms = lock(session, award_id)
     if terms.person_id in cluster.person_ids:
         raise OwnAward("send the link to friends")

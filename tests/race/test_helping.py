@@ -93,11 +93,11 @@ def _draws_help_often(crowd: Crowd) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_draws_help_often")
 def test_without_the_guard_both_accounts_help(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(session: Session, *, person_id: int, root_id: int) -> Any:
+    def look(session: Session, *, person_id: int) -> Any:
         """The other one taken out: the cluster is read, not locked."""
-        return lambda: cluster(session, person_id=person_id)
+        return cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(helping, "ask_cluster", look)
+    monkeypatch.setattr(helping, "lock_cluster", look)
     monkeypatch.setattr(helping, "insert_once", _slowly)
     helps, _ = _race(crowd, seed=0)
     assert len(helps) == 2
@@ -232,11 +232,11 @@ def test_a_merge_at_the_same_moment_gives_no_second_help(
 def test_without_the_lock_on_the_person_a_merge_gives_a_second_help(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch, with_winner: bool
 ) -> None:
-    def look(session: Session, *, person_id: int, root_id: int) -> Any:
+    def look(session: Session, *, person_id: int) -> Any:
         """The guard taken out: the cluster is read, not locked."""
-        return lambda: cluster(session, person_id=person_id)
+        return cluster(session, person_id=person_id)
 
-    monkeypatch.setattr(helping, "ask_cluster", look)
+    monkeypatch.setattr(helping, "lock_cluster", look)
     monkeypatch.setattr(helping, "insert_once", _slowly)
     told, _ = _help_and_merge(crowd, seed=0, with_winner=with_winner)
     assert any(one.own if with_winner else one.helps > 1 for one in told)
