@@ -140,10 +140,10 @@ def _token(world: World) -> Response:
 
 def _stable_token(world: World) -> Response:
     """POST /cgi-bin/stable_token (1.3)."""
-    document = _json_body()
+    document = json_body()
     if document.get("grant_type") != "client_credential":
         raise WeChatError(40002)
-    appid, secret = _text(document, "appid"), _text(document, "secret")
+    appid, secret = text_of(document, "appid"), text_of(document, "secret")
     app = _app(world, appid, secret, wrong_secret=40001)
     force = document.get("force_refresh", False)
     if not isinstance(force, bool):
@@ -158,8 +158,8 @@ def _stable_token(world: World) -> Response:
 def _phone_number(world: World) -> Response:
     """POST /wxa/business/getuserphonenumber (1.4)."""
     appid = world.tokens.check(request.args.get("access_token"))
-    document = _json_body()
-    text, openid = _text(document, "code"), _text(document, "openid")
+    document = json_body()
+    text, openid = text_of(document, "code"), text_of(document, "openid")
     if not text:
         raise WeChatError(41008)
     foreign = 40013 if world.settings.current.strict_unverified else 40029
@@ -186,13 +186,13 @@ def _phone_number(world: World) -> Response:
 def _risk_rank(world: World) -> Response:
     """POST /wxa/getuserriskrank (1.9, 13.6)."""
     appid = world.tokens.check(request.args.get("access_token"))
-    document = _json_body()
-    if _text(document, "appid") != appid:
+    document = json_body()
+    if text_of(document, "appid") != appid:
         raise WeChatError(40013)
-    owner = world.directory.owner(_text(document, "openid"))
+    owner = world.directory.owner(text_of(document, "openid"))
     if owner is None or owner.appid != appid:
         raise WeChatError(40003)
-    if document.get("scene") not in (0, 1, 2) or not _text(document, "client_ip"):
+    if document.get("scene") not in (0, 1, 2) or not text_of(document, "client_ip"):
         raise WeChatError(47001)
     rank = world.directory.shoppers[owner.shopper_id].risk_rank
     # The answer's second field is really spelt so.
@@ -202,7 +202,7 @@ def _risk_rank(world: World) -> Response:
 def _wxacode(world: World) -> Response:
     """POST /wxa/getwxacodeunlimit (1.5): an image that stands for the mini-program code."""
     appid = world.tokens.check(request.args.get("access_token"))
-    document = _json_body()
+    document = json_body()
     for name, value in document.items():
         kind = WXACODE_FIELDS.get(name)
         if kind is None or not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -230,7 +230,8 @@ def _wxacode(world: World) -> Response:
     return Response(image.getvalue(), mimetype="image/png")
 
 
-def _json_body() -> dict[str, Any]:
+def json_body() -> dict[str, Any]:
+    """The request's JSON object. WeChatError 44002 or 47001."""
     body = request.get_data()
     if not body:
         raise WeChatError(44002)
@@ -243,7 +244,8 @@ def _json_body() -> dict[str, Any]:
     return document
 
 
-def _text(document: Mapping[str, Any], name: str) -> str:
+def text_of(document: Mapping[str, Any], name: str) -> str:
+    """The text in field ``name``, empty when it is missing. WeChatError 40097 for anything else."""
     value = document.get(name, "")
     if not isinstance(value, str):
         raise WeChatError(40097)

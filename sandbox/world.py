@@ -14,6 +14,7 @@ from sandbox.exchanges import Exchanges
 from sandbox.faults import Faults
 from sandbox.journal import Journal
 from sandbox.limits import RateLimiter
+from sandbox.market import Market
 from sandbox.pushes import Pushes
 from sandbox.red_packets import RedPackets
 from sandbox.settings import LiveSettings, Settings
@@ -37,6 +38,7 @@ class World:
         self.tokens = Tokens(self.clock)
         self.codes = Codes(self.clock)
         self.directory = Directory(self.store)
+        self.market = Market(store=self.store, directory=self.directory, clock=self.clock)
         self.book = Book()
         self.callbacks = Callbacks(
             directory=self.directory,

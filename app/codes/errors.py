@@ -89,3 +89,22 @@ class ForeignBatch(Refused):
     """The codes of this batch were printed by somebody else: we have only their digests."""
 
     code = "foreign_batch"
+
+
+class InvalidMarketOrder(Malformed):
+    """Codes cannot be ordered of WeChat, or activated there, like this."""
+
+    code = "invalid_market_order"
+
+
+class InvalidMarketFile(Refused):
+    """A file of codes from WeChat is not what was ordered, or cannot be decrypted."""
+
+    code = "invalid_market_file"
+
+
+class InvalidTicket(Refused):
+    """The ticket of a scan is unknown, used, too old or somebody else's: scanning again gives a new one."""
+
+    code = "invalid_ticket"
+    title = "This scan is no longer valid; scan the code again"

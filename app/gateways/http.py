@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 3.0
-_LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
+LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _CONNECTIONS_KEPT = 16
 
@@ -74,7 +74,7 @@ def check_origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def make_session(origin: str) -> requests.Session:
+def make_session(origin: str, *, largest_answer_bytes: int = LARGEST_ANSWER_BYTES) -> requests.Session:
     """Return a session whose every request goes to `origin`, whatever host its URL names.
 
     It is safe to share between threads: it keeps connections, no cookies and no state.
@@ -85,7 +85,7 @@ def make_session(origin: str) -> requests.Session:
     # Answers are small. A compressed one would arrive in steps that cannot be told from its end.
     session.headers["Accept-Encoding"] = "identity"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = OriginAdapter(check_origin(origin))
+    adapter = OriginAdapter(check_origin(origin), largest_answer_bytes)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -97,8 +97,9 @@ class OriginAdapter(HTTPAdapter):
     A request with `stream=True` leaves the body to `pieces`.
     """
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, largest_answer_bytes: int = LARGEST_ANSWER_BYTES) -> None:
         parts = urlsplit(origin)
+        self._largest_answer_bytes = largest_answer_bytes
         self._scheme, self._netloc = parts.scheme, parts.netloc
         super().__init__(pool_connections=1, pool_maxsize=_CONNECTIONS_KEPT, max_retries=0)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
@@ -112,7 +113,7 @@ class OriginAdapter(HTTPAdapter):
         response = super().send(request, **options)
         if streams:
             return response
-        response._content = _read(response)  # noqa: SLF001 - what `Response.content` would do, with an end
+        response._content = _read(response, self._largest_answer_bytes)  # noqa: SLF001 - what `Response.content` would do, with an end
         return response
 
 
@@ -126,14 +127,14 @@ def pieces(response: requests.Response) -> Iterator[bytes]:
         raise requests.ConnectionError("the answer broke off") from None
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: requests.Response, largest_bytes: int) -> bytes:
     """Return the whole body. Looks at the deadline whenever something arrives, be it one byte."""
     content = bytearray()
     try:
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             content += chunk
             _require_time()
-            if len(content) > _LARGEST_ANSWER_BYTES:
+            if len(content) > largest_bytes:
                 raise requests.ConnectionError("the answer is larger than any that is expected")
     except BaseException as error:
         response.raw.close()

@@ -10,7 +10,7 @@ import requests
 from wechatpy.client import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 
-from app.gateways.http import make_session, run_within
+from app.gateways.http import LARGEST_ANSWER_BYTES, make_session, run_within
 
 # The name only: the session of this module sends to the configured origin.
 _API = "https://api.weixin.qq.com"
@@ -32,10 +32,16 @@ class PlatformFault(Exception):
 class WeChatApi:
     """Calls of the API at `api_url`, each ended after `deadline_seconds` whatever happens."""
 
-    def __init__(self, api_url: str, *, deadline_seconds: float = 4.0) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        *,
+        deadline_seconds: float = 4.0,
+        largest_answer_bytes: int = LARGEST_ANSWER_BYTES,
+    ) -> None:
         self._deadline_seconds = deadline_seconds
         self._client = WeChatClient("", "", timeout=deadline_seconds, auto_retry=False)
-        session = make_session(api_url)
+        session = make_session(api_url, largest_answer_bytes=largest_answer_bytes)
         session.hooks["response"].append(_refuse_redirect)
         self._client._http = session  # noqa: SLF001 - the library offers no other way
 

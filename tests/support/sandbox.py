@@ -280,6 +280,14 @@ class SandboxProcess:
         """Lets every shopper confirm whose bill of the merchant waits; returns how many did."""
         return int(self._admin("POST", f"/merchants/{mchid}/confirm_all")["confirmed"])
 
+    def grant_market(self, appid: str, key: str, **more: Any) -> None:
+        """Lets a service account order codes of WeChat. more: columns, of its files."""
+        self._admin("POST", "/marketcode", {"appid": appid, "key": key, **more})
+
+    def market_scan(self, shopper_id: str, code_url: str) -> dict[str, Any]:
+        """Scans a code that WeChat made: appid, path, code_ticket, scene. Raises SandboxRefusedError."""
+        return self._admin("POST", f"/shoppers/{shopper_id}/market_scan", {"code_url": code_url})
+
     # The book, faults, time
 
     def falsify(self, mchid: str, day: str, kind: str, **more: Any) -> None:
