@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.db.mysql import FastConnection
-from app.db.prepared import CONNECTION, WAITING, send_waiting
+from app.db.prepared import CONNECTION, WAITING, Prepared, send_waiting
 
 T = TypeVar("T")
 
@@ -212,6 +212,9 @@ def db_now(session: Session) -> datetime:
     """Return the database's own time in UTC: what leases are measured by."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)  # the database is this process
-    value = session.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+    (value,) = _NOW.first(session, {})
     assert isinstance(value, datetime)
     return value.replace(tzinfo=UTC)
+
+
+_NOW = Prepared(select(func.utc_timestamp(6)))

@@ -11,6 +11,7 @@ through `exec_driver_sql`, so that nothing escapes the listener.
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -31,6 +32,9 @@ CONNECTION = "saoma.connection"
 
 WAITING = "saoma.waiting"
 """Under this name the session of a unit of work holds the statements that are still to be sent."""
+
+_SAVEPOINT = "saoma.savepoint"
+"""Under this name a session's info holds the savepoint in which writes may wait, when it is in one."""
 
 Processor = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
@@ -72,7 +76,7 @@ class Prepared:
         For writes whose outcome nobody waits for: those that follow each other make one round trip. `lost`
         makes what is raised then, not here, when a unique key refuses a row or a guard lets fewer be written.
         Nobody may catch it inside the transaction: the writes behind it have been executed as well. In a
-        savepoint, or in a session that no unit of work commits, the write happens at once.
+        savepoint other than `savepoint`, or in a session that no unit of work commits, it happens at once.
         """
         _wait(session, _Write(*self._bound(session, parameters), rows, lost))
 
@@ -172,9 +176,34 @@ class Asked(Generic[T]):
         return self._then(self.form.shape(self._rows))
 
 
+@contextmanager
+def savepoint(session: Session) -> Iterator[None]:
+    """Work in a savepoint in which writes may wait; they are sent before it is released.
+
+    What is refused undoes all of it and is raised here, so whoever catches it does so outside.
+    """
+    above = session.info.get(_SAVEPOINT)
+    with session.begin_nested() as nested:
+        session.connection()  # only now is it set
+        session.info[_SAVEPOINT] = nested
+        try:
+            yield
+            send_waiting(session)
+        except BaseException:
+            if WAITING in session.info:
+                session.info[WAITING].clear()
+            raise
+        finally:
+            session.info[_SAVEPOINT] = above
+
+
+def _is_in_another_savepoint(session: Session) -> bool:
+    return session.get_nested_transaction() is not session.info.get(_SAVEPOINT)
+
+
 def _wait(session: Session, statement: _Waiting) -> None:
     waiting: list[_Waiting] | None = session.info.get(WAITING)
-    if waiting is None or session.in_nested_transaction():
+    if waiting is None or _is_in_another_savepoint(session):
         _settle(session, [statement])
     else:
         waiting.append(statement)
@@ -216,8 +245,8 @@ def _answers(connection: Connection, statements: Sequence[_Waiting]) -> "Iterato
 
 def _connection(session: Session) -> Connection:
     connection: Connection | None = session.info.get(CONNECTION)
-    # A savepoint begins when the session is first asked for its connection.
-    if connection is None or session.in_nested_transaction():
+    # Any other savepoint begins when the session is first asked for its connection.
+    if connection is None or _is_in_another_savepoint(session):
         connection = session.connection()
     return connection
 

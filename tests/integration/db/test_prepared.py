@@ -16,7 +16,7 @@ from app.alerts.models import Alert, Severity
 from app.db.engine import Database
 from app.db.mysql import FastConnection
 from app.db.once import insert_once
-from app.db.prepared import Asked, Prepared, send_waiting
+from app.db.prepared import WAITING, Asked, Prepared, savepoint, send_waiting
 from app.http.models import IdempotencyKey
 from app.kernel.ids import new_id
 
@@ -264,6 +264,48 @@ def test_what_waits_does_not_belong_to_a_later_savepoint(any_db: Database) -> No
     any_db.transact(work)
     with any_db.read() as session:
         assert _subjects(session, "before", "within", "after") == ["after", "before"]
+
+
+def test_in_a_savepoint_made_for_it_writes_wait_until_its_end(unheard_db: Database) -> None:
+    def work(session: Session) -> None:
+        _later(session, "before")
+        with savepoint(session):
+            _later(session, "a")
+            _later(session, "b")
+            assert len(session.info[WAITING]) == 2
+            with session.begin_nested():
+                _later(session, "c")
+                assert not session.info[WAITING]
+            _later(session, "d")
+        assert not session.info[WAITING]
+        _later(session, "after")
+
+    unheard_db.transact(work)
+    with unheard_db.read() as session:
+        assert len(_subjects(session, "before", *"abcd", "after")) == 6
+
+
+def test_a_refusal_in_a_savepoint_undoes_it_and_nothing_else(any_db: Database) -> None:
+    any_db.transact(lambda session: _later(session, "b"))
+
+    def work(session: Session) -> None:
+        _later(session, "before")
+        for subjects, fails, raised in (("abc", False, _Lost), ("d", True, KeyError)):
+            with pytest.raises(raised):
+                within(session, subjects, fails=fails)
+        within(session, "e", fails=False)
+        _later(session, "after")
+
+    def within(session: Session, subjects: str, *, fails: bool) -> None:
+        with savepoint(session):
+            for subject in subjects:
+                _later(session, subject)
+            if fails:
+                raise KeyError
+
+    any_db.transact(work)
+    with any_db.read() as session:
+        assert _subjects(session, "before", *"abcde", "after") == ["after", "b", "before", "e"]
 
 
 def test_objects_are_flushed_behind_what_waits(any_db: Database) -> None:
