@@ -141,8 +141,10 @@ def post(
     )
     began = {account: running.sequence for account, running in state.items()}
     rows = [_row(transfer, state, now) for transfer in transfers]
-    numbered = {f"{name}{n}": value for n, row in enumerate(rows) for name, value in row.items()}
-    _insert(len(rows)).write_later(session, numbered, rows=len(rows), lost=_posted_before)
+    for start in range(0, len(rows), _MOST_AT_ONCE):
+        some = rows[start : start + _MOST_AT_ONCE]
+        numbered = {f"{name}{n}": value for n, row in enumerate(some) for name, value in row.items()}
+        _insert(len(some)).write_later(session, numbered, rows=len(some), lost=_posted_before)
     changes = {
         account.id: _Change(change[account], state[account.id].sequence - began[account.id])
         if account.kind is AccountKind.PERSONAL
@@ -191,7 +193,11 @@ def hot_rows_last(session: Session) -> Iterator[None]:
         at_the_end(session, lambda: _apply(session, waiting, lost=Replay))
 
 
-@lru_cache(maxsize=16)
+# Each number of rows is a statement of its own; these few are kept.
+_MOST_AT_ONCE = 16
+
+
+@lru_cache(maxsize=_MOST_AT_ONCE)
 def _insert(count: int) -> Prepared:
     columns = TransferRow.__table__.columns
     return Prepared(

@@ -66,6 +66,19 @@ def test_a_key_posts_once(session: Session, funding: AccountRef, budget: Account
         post(session, [Transfer("fund", funding, budget, 1, "fund", 1)], now=NOW)
 
 
+def test_however_many_are_posted_all_are_or_none(session: Session, budget: AccountRef) -> None:
+    committed = _account(session, AccountKind.OPEN, "committed", 1)
+    many = [Transfer(f"many:{n}", budget, committed, n, "draw", n) for n in range(1, 36)]
+    savepoint = session.begin_nested()
+    with pytest.raises(AlreadyPosted):
+        post(session, [*many, many[0]], now=NOW)
+    savepoint.rollback()
+    assert not is_posted(session, "many:1")
+    post(session, many, now=NOW)
+    assert balances(session, [budget.id]) == {budget.id: 1000 - 35 * 36 // 2}
+    assert audit(session) == []
+
+
 def test_personal_accounts_keep_sequence_and_balance_after(session: Session) -> None:
     issued = _account(session, AccountKind.OPEN, "issued", 0, Asset.POINTS)
     person = _account(session, AccountKind.PERSONAL, "points", 7, Asset.POINTS)
