@@ -1,12 +1,14 @@
 """Raising and settling alerts."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert, Severity
 from app.db.once import insert_once
+from app.db.prepared import Prepared
 from app.kernel.ids import new_id
 
 
@@ -48,3 +50,22 @@ def resolve_alert(session: Session, *, kind: str, subject: str, by: str, now: da
         .values(open_key=None, resolved_at=now, resolved_by=by[:64])
     )
     return session.connection().execute(settled).rowcount > 0
+
+
+def resolve_later(session: Session, *, kinds: Sequence[str], subject: str, by: str, now: datetime) -> None:
+    """Settle those of the alerts (kind, subject) that are open, with the transaction's next statement."""
+    open_keys = [f"{kind}/{subject}" for kind in kinds]
+    _RESOLVE.write_later(
+        session, {"open_keys": open_keys, "now": now, "by": by[:64]}, rows=None, lost=_never_refused
+    )
+
+
+_RESOLVE = Prepared(
+    update(Alert)
+    .where(Alert.open_key.in_(bindparam("open_keys", expanding=True)))
+    .values(open_key=None, resolved_at=bindparam("now"), resolved_by=bindparam("by"))
+)
+
+
+def _never_refused() -> AssertionError:
+    return AssertionError("a key that is taken away cannot be taken")

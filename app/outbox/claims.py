@@ -7,14 +7,15 @@ message and may change nothing but its own attempt row.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import String, bindparam, delete, insert, literal, or_, select, update
+from sqlalchemy import BindParameter, Integer, Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert
-from app.db.base import UtcDateTime
 from app.db.engine import db_now
+from app.db.prepared import Prepared
 from app.outbox import backoff
 from app.outbox.contracts import Done, Message, Park, RetryAt, RetryLater, Settlement
 from app.outbox.models import Attempt, FinishedMessage, MessageState, OutboxMessage
@@ -31,6 +32,23 @@ _COLUMNS = (
 )
 
 
+_UNLEASED = select(*_COLUMNS).where(
+    OutboxMessage.topic == bindparam("topic"),
+    OutboxMessage.state == MessageState.PENDING,
+    OutboxMessage.due_at <= bindparam("now"),
+    or_(OutboxMessage.lease_until.is_(None), OutboxMessage.lease_until < bindparam("moment")),
+)
+
+
+def _skipping(statement: "Select[Any]") -> Prepared:
+    due = statement.order_by(OutboxMessage.due_at).limit(bindparam("limit", type_=Integer))
+    return Prepared(due.with_for_update(skip_locked=True))
+
+
+_DUE = _skipping(_UNLEASED)
+_ONLY = _skipping(_UNLEASED.where(OutboxMessage.id == bindparam("only")))
+
+
 def lock_due(
     session: Session, *, topic: str, limit: int, now: datetime, only: int | None = None
 ) -> tuple[list[Message], datetime]:
@@ -39,21 +57,8 @@ def lock_due(
     Returns them as they were before this claim, with the next attempt number, and the database's time.
     """
     moment = db_now(session)
-    wanted = (
-        select(*_COLUMNS)
-        .where(
-            OutboxMessage.topic == topic,
-            OutboxMessage.state == MessageState.PENDING,
-            OutboxMessage.due_at <= now,
-            or_(OutboxMessage.lease_until.is_(None), OutboxMessage.lease_until < moment),
-        )
-        .order_by(OutboxMessage.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if only is not None:
-        wanted = wanted.where(OutboxMessage.id == only)
-    rows = session.connection().execute(wanted).all()
+    wanted = {"topic": topic, "now": now, "moment": moment, "limit": limit}
+    rows = _DUE.all(session, wanted) if only is None else _ONLY.all(session, {**wanted, "only": only})
     messages = [
         Message(message_id, topic, key, group, payload, attempts + 1, failures, interrupted)
         for message_id, key, group, payload, attempts, failures, interrupted in rows
@@ -65,31 +70,55 @@ def lease(
     session: Session, messages: Sequence[Message], *, worker: str, until: datetime, started_at: datetime
 ) -> None:
     """Lease locked messages to `worker` and write one attempt row each."""
-    connection = session.connection()
     ids = [message.id for message in messages]
-    connection.execute(
-        update(OutboxMessage)
-        .where(OutboxMessage.id.in_(ids))
-        .values(attempts=OutboxMessage.attempts + 1, in_flight=True, lease_owner=worker, lease_until=until)
+    _LEASE.write_later(session, {"ids": ids, "worker": worker, "until": until}, rows=len(ids), lost=_gone)
+    _BEGIN.write_later(
+        session, {"ids": ids, "worker": worker, "started_at": started_at}, rows=len(ids), lost=_gone
     )
-    # Copied inside the database: a batch of 500 costs one statement, not 2,000 parameters.
-    begun = select(
-        OutboxMessage.id, OutboxMessage.attempts, literal(worker), literal(started_at, UtcDateTime())
-    ).where(OutboxMessage.id.in_(ids))
-    connection.execute(insert(Attempt).from_select(["message_id", "number", "worker", "started_at"], begun))
+
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_LEASE = Prepared(
+    update(OutboxMessage)
+    .where(OutboxMessage.id.in_(_IDS))
+    .values(
+        attempts=OutboxMessage.attempts + 1,
+        in_flight=True,
+        lease_owner=bindparam("worker"),
+        lease_until=bindparam("until"),
+    )
+)
+# Copied inside the database: a batch of 500 costs one statement, not 2,000 parameters.
+_BEGIN = Prepared(
+    insert(Attempt).from_select(
+        ["message_id", "number", "worker", "started_at"],
+        select(
+            OutboxMessage.id,
+            OutboxMessage.attempts,
+            bindparam("worker", type_=Attempt.worker.type),
+            bindparam("started_at", type_=Attempt.started_at.type),
+        ).where(OutboxMessage.id.in_(_IDS)),
+    )
+)
+
+
+def _gone() -> AssertionError:
+    return AssertionError("messages that are locked have gone or were begun before")
 
 
 def still_ours(session: Session, messages: Sequence[Message]) -> set[int]:
     """Lock the messages and return the ids of those that nobody has claimed since."""
     expected = {message.id: message.attempt for message in messages}
-    held = (
-        select(OutboxMessage.id, OutboxMessage.attempts)
-        .where(OutboxMessage.id.in_(list(expected)))
-        .order_by(OutboxMessage.id)
-        .with_for_update()
-    )
-    rows = session.connection().execute(held).all()
+    rows = _HOLD.all(session, {"ids": list(expected)})
     return {message_id for message_id, attempts in rows if attempts == expected[message_id]}
+
+
+_HOLD = Prepared(
+    select(OutboxMessage.id, OutboxMessage.attempts)
+    .where(OutboxMessage.id.in_(_IDS))
+    .order_by(OutboxMessage.id)
+    .with_for_update()
+)
 
 
 def report(session: Session, outcomes: Sequence[tuple[Message, str]], *, at: datetime) -> None:
@@ -98,11 +127,15 @@ def report(session: Session, outcomes: Sequence[tuple[Message, str]], *, at: dat
     for message, outcome in outcomes:
         by_outcome.setdefault((outcome[:200], message.attempt), []).append(message.id)
     for (outcome, number), ids in by_outcome.items():
-        session.connection().execute(
-            update(Attempt)
-            .where(Attempt.message_id.in_(ids), Attempt.number == number)
-            .values(finished_at=at, outcome=outcome)
-        )
+        reported = {"ids": ids, "number": number, "at": at, "outcome": outcome}
+        _REPORT.write_later(session, reported, rows=None, lost=_gone)
+
+
+_REPORT = Prepared(
+    update(Attempt)
+    .where(Attempt.message_id.in_(_IDS), Attempt.number == bindparam("number"))
+    .values(finished_at=bindparam("at"), outcome=bindparam("outcome"))
+)
 
 
 def let_go(
@@ -118,20 +151,29 @@ def let_go(
         if isinstance(result, Done):
             done.setdefault(result.detail[:500], []).append(message.id)
     for detail, ids in done.items():
-        moved = select(
-            OutboxMessage.id,
-            OutboxMessage.topic,
-            OutboxMessage.key,
-            OutboxMessage.attempts + (0 if counted else 1),
-            OutboxMessage.enqueued_at,
-            literal(now, UtcDateTime()),
-            literal(detail or None, String(500)),
-        ).where(OutboxMessage.id.in_(ids))
-        session.connection().execute(insert(FinishedMessage).from_select(_FINISHED, moved))
-        session.connection().execute(delete(OutboxMessage).where(OutboxMessage.id.in_(ids)))
+        finished = {"ids": ids, "more": 0 if counted else 1, "now": now, "detail": detail or None}
+        _FINISH.write_later(session, finished, rows=len(ids), lost=_gone)
+        _DELETE.write_later(session, {"ids": ids}, rows=len(ids), lost=_gone)
     for message, result in settled:
         if not isinstance(result, Done):
             _keep(session, message, _final(message, result, now), counted=counted, now=now)
+
+
+_FINISH = Prepared(
+    insert(FinishedMessage).from_select(
+        _FINISHED,
+        select(
+            OutboxMessage.id,
+            OutboxMessage.topic,
+            OutboxMessage.key,
+            OutboxMessage.attempts + bindparam("more", type_=Integer),
+            OutboxMessage.enqueued_at,
+            bindparam("now", type_=FinishedMessage.finished_at.type),
+            bindparam("detail", type_=FinishedMessage.detail.type),
+        ).where(OutboxMessage.id.in_(_IDS)),
+    )
+)
+_DELETE = Prepared(delete(OutboxMessage).where(OutboxMessage.id.in_(_IDS)))
 
 
 def _final(message: Message, result: Settlement, now: datetime) -> Settlement:

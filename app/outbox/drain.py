@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database, db_now
+from app.db.prepared import Prepared, savepoint
 from app.kernel.boundaries import reach
 from app.kernel.clock import Clock
 from app.outbox import claims
@@ -268,7 +269,7 @@ def _each_alone_if_needed(
     if not messages:
         return []
     try:
-        with session.begin_nested():
+        with savepoint(session):
             return list(zip(messages, act(messages), strict=True))
     except Exception as error:
         if Database.replayable(error):
@@ -278,7 +279,7 @@ def _each_alone_if_needed(
     answers: list[tuple[Message, Any]] = []
     for message in messages:
         try:
-            with session.begin_nested():
+            with savepoint(session):
                 answers.append((message, act([message])[0]))
         except UnknownVersion as error:
             answers.append((message, Park(str(error))))
@@ -295,22 +296,36 @@ def _say(settlement: object) -> str:
     return f"{type(settlement).__name__.lower()}: {reason}" if reason else type(settlement).__name__.lower()
 
 
+_FACTS = Prepared(
+    select(
+        Fact.id,
+        Fact.name,
+        Fact.version,
+        Fact.brand_id,
+        Fact.person_id,
+        Fact.payload,
+        Fact.occurred_at,
+        Fact.cause,
+    )
+    .where(Fact.id.in_(bindparam("facts", expanding=True)))
+    .order_by(Fact.id)
+)
+_CALLBACKS = Prepared(
+    select(InboxMessage.id, InboxMessage.source, InboxMessage.body)
+    .where(InboxMessage.id.in_(bindparam("callbacks", expanding=True)))
+    .order_by(InboxMessage.id)
+)
+_PROCESSED = Prepared(
+    update(InboxMessage)
+    .where(InboxMessage.id.in_(bindparam("callbacks", expanding=True)))
+    .values(processed_at=bindparam("now"))
+)
+
+
 def _fact_action(handler: FactHandler, clock: Clock) -> Callable[[Session, Sequence[Message]], None]:
     def act(session: Session, messages: Sequence[Message]) -> None:
         ids = [message.payload["fact"] for message in messages]
-        facts = [
-            FactEnvelope(
-                id=row.id,
-                name=row.name,
-                version=row.version,
-                brand_id=row.brand_id,
-                person_id=row.person_id,
-                payload=row.payload,
-                occurred_at=row.occurred_at,
-                cause=row.cause,
-            )
-            for row in session.execute(select(Fact).where(Fact.id.in_(ids)).order_by(Fact.id)).scalars()
-        ]
+        facts = [FactEnvelope(*row) for row in _FACTS.all(session, {"facts": ids})]
         unknown = [fact for fact in facts if fact.version not in handler.versions]
         if unknown:
             raise UnknownVersion(f"version {unknown[0].version} of {handler.fact} is not known here")
@@ -327,11 +342,12 @@ def _callback_action(handler: CallbackHandler, clock: Clock) -> Callable[[Sessio
     def act(session: Session, messages: Sequence[Message]) -> None:
         now = clock.now()
         ids = [message.payload["inbox"] for message in messages]
-        rows = session.execute(select(InboxMessage).where(InboxMessage.id.in_(ids)).order_by(InboxMessage.id))
-        callbacks = [Callback(row.id, row.source, row.body) for row in rows.scalars()]
+        callbacks = [Callback(*row) for row in _CALLBACKS.all(session, {"callbacks": ids})]
         handler.handle(session, callbacks, now)
-        session.connection().execute(
-            update(InboxMessage).where(InboxMessage.id.in_(ids)).values(processed_at=now)
-        )
+        _PROCESSED.write_later(session, {"callbacks": ids, "now": now}, rows=None, lost=_never_refused)
 
     return act
+
+
+def _never_refused() -> AssertionError:
+    return AssertionError("a time may be written in any row")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts.operations import resolve_alert
 from app.db.once import insert_once
+from app.db.prepared import Prepared
 from app.kernel.errors import NotFound
 from app.kernel.ids import new_id
 from app.outbox.models import Attempt, Fact, FinishedMessage, InboxMessage, MessageState, OutboxMessage
@@ -70,10 +71,10 @@ def publish(
     now: datetime,
     cause: str,
 ) -> int:
-    """Record a fact and one delivery per handler of it; return the fact's id."""
+    """Record a fact and one delivery per handler of it, with the next statement; return the fact's id."""
     fact_id = new_id()
-    session.connection().execute(
-        insert(Fact),
+    _INSERT_FACT.write_later(
+        session,
         {
             "id": fact_id,
             "name": name,
@@ -85,10 +86,21 @@ def publish(
             "recorded_at": now,
             "cause": cause,
         },
+        lost=_id_given_twice,
     )
     for handler in registry.handlers_of(name):
-        _insert(session, topic=fact_topic(handler.name), key=str(fact_id), payload={"fact": fact_id}, now=now)
+        delivery = _row(topic=fact_topic(handler.name), key=str(fact_id), payload={"fact": fact_id}, now=now)
+        _INSERT_MESSAGE.write_later(session, delivery, lost=_id_given_twice)
     return fact_id
+
+
+_INSERT_FACT = Prepared(insert(Fact))
+_INSERT_MESSAGE = Prepared(insert(OutboxMessage))
+_INSERT_CALLBACK = Prepared(insert(InboxMessage))
+
+
+def _id_given_twice() -> AssertionError:
+    return AssertionError("two facts or messages were given one id")
 
 
 def receive(session: Session, *, source: str, dedupe_key: str, body: str, now: datetime) -> bool:
@@ -104,9 +116,11 @@ def receive(session: Session, *, source: str, dedupe_key: str, body: str, now: d
         "body": body,
         "received_at": now,
         "received_times": 1,
+        "processed_at": None,
     }
-    if insert_once(session, insert(InboxMessage), row):
-        _insert(session, topic=inbox_topic(source), key=str(inbox_id), payload={"inbox": inbox_id}, now=now)
+    if insert_once(session, _INSERT_CALLBACK, row):
+        message = _row(topic=inbox_topic(source), key=str(inbox_id), payload={"inbox": inbox_id}, now=now)
+        _INSERT_MESSAGE.write_later(session, message, lost=_id_given_twice)
         return True
     again = (
         update(InboxMessage)
@@ -192,9 +206,21 @@ def _insert(
     due_at: datetime | None = None,
     group: str = "",
 ) -> int | None:
-    message_id = new_id()
-    row = {
-        "id": message_id,
+    row = _row(topic=topic, key=key, payload=payload, now=now, due_at=due_at, group=group)
+    return int(row["id"]) if insert_once(session, _INSERT_MESSAGE, row) else None
+
+
+def _row(
+    *,
+    topic: str,
+    key: str,
+    payload: Mapping[str, Any],
+    now: datetime,
+    due_at: datetime | None = None,
+    group: str = "",
+) -> dict[str, Any]:
+    return {
+        "id": new_id(),
         "topic": topic,
         "key": key,
         "group_key": group,
@@ -205,5 +231,7 @@ def _insert(
         "attempts": 0,
         "failures": 0,
         "in_flight": False,
+        "lease_owner": None,
+        "lease_until": None,
+        "reason": None,
     }
-    return message_id if insert_once(session, insert(OutboxMessage), row) else None

@@ -41,7 +41,7 @@ from app.outbox.operations import enqueue, recall
 from app.outbox.registry import Registry
 from app.payouts import queries
 from app.payouts.advice import advice
-from app.payouts.effects import BillEffect, Known, load, news_of, say, slow_down
+from app.payouts.effects import BillEffect, BillRow, Known, load, news_of, say, slow_down
 from app.payouts.errors import BillEnded, StillProvable, UnknownBill
 from app.payouts.interfaces import (
     PayerCredentials,
@@ -158,7 +158,7 @@ def progress(session: Session, *, bill_no: str) -> str:
     return "being asked about; `saoma payouts stuck` tells how it goes"
 
 
-def _absence_counts(bill: Bill, method: PayMethod, now: datetime) -> bool:
+def _absence_counts(bill: Bill | BillRow, method: PayMethod, now: datetime) -> bool:
     if method is PayMethod.RED_PACKET:
         return False
     return bill.state is BillState.NEW and now - bill.opened_at < ANSWERS_FOR
@@ -276,17 +276,17 @@ class CloseBills(BillEffect):
         return Done("never opened at the platform")
 
 
-def _locked_state(session: Session, bill: Bill) -> BillState:
+def _locked_state(session: Session, bill: BillRow) -> BillState:
     locked = select(Bill.state).where(Bill.id == bill.id).with_for_update()
     return session.connection().execute(locked).scalar_one()
 
 
-def _note_absence(session: Session, bill: Bill, since: datetime | None) -> None:
+def _note_absence(session: Session, bill: BillRow, since: datetime | None) -> None:
     if bill.absent_at != since:
         session.connection().execute(update(Bill).where(Bill.id == bill.id).values(absent_at=since))
 
 
-def _needs_a_person(session: Session, bill: Bill, now: datetime) -> None:
+def _needs_a_person(session: Session, bill: BillRow, now: datetime) -> None:
     raise_alert(
         session,
         kind=LOST_ALERT,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
@@ -30,7 +29,17 @@ from app.outbox.contracts import (
 from app.outbox.registry import Registry
 from app.payouts import notices, operations, queries
 from app.payouts.advice import advice
-from app.payouts.effects import BillEffect, Known, load, news_of, say, slow_down, tomorrow
+from app.payouts.effects import (
+    BillEffect,
+    BillRow,
+    Known,
+    load,
+    load_by_number,
+    news_of,
+    say,
+    slow_down,
+    tomorrow,
+)
 from app.payouts.interfaces import (
     PayerCredentials,
     ReportInfo,
@@ -40,7 +49,7 @@ from app.payouts.interfaces import (
     TransferRequest,
     TransferState,
 )
-from app.payouts.models import Bill, Payer, Payout
+from app.payouts.models import Payer
 from app.payouts.news import LOST_ALERT, OVERDUE_ALERT, News, apply_news
 from app.payouts.states import BILL_TRANSITIONS, BillState, PayerState
 
@@ -92,8 +101,8 @@ class OpenBills(BillEffect):
 
     topic: str = operations.OPEN_TOPIC
     kind: EffectKind = EffectKind.IDEMPOTENT
-    batch_size: int = 20
-    concurrency: int = 5
+    batch_size: int = 50
+    concurrency: int = 10
     deadline_seconds: float = 30.0
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
@@ -188,8 +197,8 @@ class QueryBills(BillEffect):
 
     topic: str = operations.QUERY_TOPIC
     kind: EffectKind = EffectKind.IDEMPOTENT
-    batch_size: int = 20
-    concurrency: int = 5
+    batch_size: int = 50
+    concurrency: int = 10
     deadline_seconds: float = 12.0
 
     def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
@@ -259,14 +268,7 @@ class BillNotices:
     def handle(self, session: Session, callbacks: Sequence[Callback], now: datetime) -> None:
         """Compare each notice with its bill and apply it; one that differs changes nothing and alerts."""
         found = [(callback, notices.read(callback.body)) for callback in callbacks]
-        wanted = (
-            select(Bill, Payout, Payer)
-            .join(Payout, Payout.id == Bill.payout_id)
-            .join(Payer, Payer.id == Bill.payer_id)
-            .where(Bill.bill_no.in_([notice.bill_no for _, notice in found]))
-            .execution_options(populate_existing=True)
-        )
-        known = {row[0].bill_no: Known(*row) for row in session.execute(wanted)}
+        known = load_by_number(session, [notice.bill_no for _, notice in found])
         for callback, notice in found:
             bill = known.get(notice.bill_no)
             fault = "it names no bill of ours" if bill is None else _difference(bill, notice)
@@ -338,7 +340,7 @@ def _slow(session: Session, payer: Payer, now: datetime) -> None:
     )
 
 
-def _not_found(session: Session, bill: Bill, now: datetime) -> Settlement:
+def _not_found(session: Session, bill: BillRow, now: datetime) -> Settlement:
     if bill.state is BillState.NEW:
         return Done("not accepted yet; the message that opens it is still at work")
     raise_alert(
@@ -353,7 +355,7 @@ def _not_found(session: Session, bill: Bill, now: datetime) -> Settlement:
     return Done("accepted earlier, and not found now")
 
 
-def _watch_age(session: Session, bill: Bill, answer: TransferAnswer, now: datetime) -> None:
+def _watch_age(session: Session, bill: BillRow, answer: TransferAnswer, now: datetime) -> None:
     if answer.outcome is TransferOutcome.FINAL or now - bill.opened_at < OVERDUE_AFTER:
         return
     raise_alert(

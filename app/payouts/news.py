@@ -5,15 +5,15 @@ and lets it end once; whoever ends it tells the rooms above, in the same transac
 one fact per end.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
-from app.alerts.operations import raise_alert, resolve_alert
+from app.alerts.operations import raise_alert, resolve_later
+from app.db.prepared import Prepared
 from app.outbox.operations import publish
 from app.outbox.registry import Registry
 from app.payouts.interfaces import TransferState
@@ -74,23 +74,21 @@ def apply_news(
     """
     new = STATES[news.state]
     ends = BILL_TRANSITIONS.final(new)
-    values: dict[str, object] = {"state": new}
-    if news.transfer_bill_no is not None:
-        values["transfer_bill_no"] = news.transfer_bill_no
+    told = {
+        "bill": bill.id,
+        "sources": sorted(BILL_TRANSITIONS.sources(new)),
+        "new": new,
+        "number": news.transfer_bill_no,
+    }
     if ends:
-        # What opened the confirmation page opens nothing any more.
-        values |= {
-            "package_info": None,
-            "poll_at": None,
-            "ended_at": now,
-            "fail_reason": (news.fail_reason or "")[:_LONGEST_REASON] or None,
-        }
-    elif news.package_info is not None:
-        values["package_info"] = news.package_info
-    if not _change(session, bill.id, BILL_TRANSITIONS.sources(new), values):
+        reason = (news.fail_reason or "")[:_LONGEST_REASON] or None
+        moved = _END_BILL.run(session, {**told, "now": now, "why": reason})
+    else:
+        moved = _MOVE_BILL.run(session, {**told, "package": news.package_info})
+    if not moved:
         if news.package_info is not None:
             # A query was faster in telling the state, but only this answer opens the confirmation page.
-            _change(session, bill.id, {new}, {"package_info": news.package_info})
+            _GIVE_PACKAGE.run(session, {"bill": bill.id, "state": new, "package": news.package_info})
         _compare(session, bill, new, now)
         return False
     if ends:
@@ -98,11 +96,44 @@ def apply_news(
     return True
 
 
-def _change(
-    session: Session, bill_id: int, sources: Collection[BillState], values: dict[str, object]
-) -> bool:
-    changed = update(Bill).where(Bill.id == bill_id, Bill.state.in_(sorted(sources))).values(values)
-    return session.connection().execute(changed).rowcount == 1
+_KNOWN_NUMBER = func.coalesce(
+    bindparam("number", type_=Bill.transfer_bill_no.type),
+    Bill.transfer_bill_no,
+    type_=Bill.transfer_bill_no.type,
+)
+_NEWS = update(Bill).where(Bill.id == bindparam("bill"), Bill.state.in_(bindparam("sources", expanding=True)))
+_MOVE_BILL = Prepared(
+    _NEWS.values(
+        state=bindparam("new"),
+        transfer_bill_no=_KNOWN_NUMBER,
+        package_info=func.coalesce(bindparam("package", type_=Bill.package_info.type), Bill.package_info),
+    )
+)
+# What opened the confirmation page opens nothing any more.
+_END_BILL = Prepared(
+    _NEWS.values(
+        state=bindparam("new"),
+        transfer_bill_no=_KNOWN_NUMBER,
+        package_info=None,
+        poll_at=None,
+        ended_at=bindparam("now"),
+        fail_reason=bindparam("why"),
+    )
+)
+_GIVE_PACKAGE = Prepared(
+    update(Bill)
+    .where(Bill.id == bindparam("bill"), Bill.state == bindparam("state"))
+    .values(package_info=bindparam("package"))
+)
+_END_PAYOUT = Prepared(
+    update(Payout)
+    .where(Payout.id == bindparam("payout"), Payout.state.in_(bindparam("sources", expanding=True)))
+    .values(state=bindparam("new"), settled_at=bindparam("settled"))
+)
+
+
+def _not_the_open_one() -> AssertionError:
+    return AssertionError("a bill ended that was not the open one of its payout")
 
 
 def _end(
@@ -117,15 +148,17 @@ def _end(
 ) -> None:
     paid = new is BillState.SUCCESS
     state = PayoutState.SETTLED if paid else PayoutState.FAILED
-    ended = (
-        update(Payout)
-        .where(Payout.id == bill.payout_id, Payout.state.in_(PAYOUT_TRANSITIONS.sources(state)))
-        .values(state=state, settled_at=now if paid else None)
+    _END_PAYOUT.write_later(
+        session,
+        {
+            "payout": bill.payout_id,
+            "sources": sorted(PAYOUT_TRANSITIONS.sources(state)),
+            "new": state,
+            "settled": now if paid else None,
+        },
+        lost=_not_the_open_one,
     )
-    moved = session.connection().execute(ended).rowcount
-    assert moved == 1, "a bill ended that was not the open one of its payout"
-    for kind in (OVERDUE_ALERT, LOST_ALERT):
-        resolve_alert(session, kind=kind, subject=bill.bill_no, by="wechat-pay", now=now)
+    resolve_later(session, kinds=(OVERDUE_ALERT, LOST_ALERT), subject=bill.bill_no, by="wechat-pay", now=now)
     publish(
         session,
         registry,

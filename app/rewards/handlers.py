@@ -18,9 +18,8 @@ class SettleAwards:
     versions: frozenset[int] = frozenset({1})
 
     def handle(self, session: Session, facts: Sequence[FactEnvelope], now: datetime) -> None:
-        """Settle the award of each fact, in the order of their ids so that no two batches interlock."""
-        for fact in sorted(facts, key=lambda fact: int(fact.payload["award_id"])):
-            operations.settle(session, award_id=fact.payload["award_id"], now=now)
+        """Settle the awards of all facts at once, locked in the order of their ids."""
+        operations.settle(session, award_ids={int(fact.payload["award_id"]) for fact in facts}, now=now)
 
 
 class UnlockAwards:

@@ -5,7 +5,7 @@ Where the value of an award stands is the ledger's to say. A grant moves it from
 back to the budget, and both ways carry the same key, so that whatever goes wrong above, never both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,7 +56,7 @@ from app.rewards.models import (
 from app.rewards.new_award import NewAward
 from app.rewards.queries import AwardView
 from app.rewards.standstill import NOWHERE, Standstill, keep
-from app.rewards.terms import TERMS, Terms, lock
+from app.rewards.terms import TERMS, Terms, lock, lock_all
 from app.vouchers.interfaces import VoucherSupplier
 
 HELD_ALERT = "awards.held_overdue"
@@ -522,30 +522,45 @@ def refuse(session: Session, *, award_id: int, reason: str, now: datetime, actor
     return queries.award(session, award_id=award_id, person_ids=[terms.person_id])
 
 
-def settle(session: Session, *, award_id: int, now: datetime) -> None:
-    """Book the money of an award as paid, once: the bill has ended well, whatever the award's state says.
+def settle(session: Session, *, award_ids: Collection[int], now: datetime) -> None:
+    """Book the money of awards as paid, once: their bills have ended well, whatever the awards' states say.
 
-    Money that arrived cannot be taken back. If the award was not locked for it, something has gone wrong
+    Money that arrived cannot be taken back. If an award was not locked for it, something has gone wrong
     and a person must look; the alert says so.
     """
-    terms = lock(session, award_id)
-    if terms.state is AwardState.FULFILLED:
+    paid = []
+    for terms in lock_all(session, award_ids):
+        if terms.state is AwardState.LOCKED:
+            paid.append(terms)
+        elif terms.state is not AwardState.FULFILLED:
+            _warn_of_unexpected(session, terms, now)
+    if not paid:
         return
-    if terms.state is not AwardState.LOCKED:
-        raise_alert(
-            session,
-            kind=UNEXPECTED_ALERT,
-            subject=str(award_id),
-            severity=Severity.CRITICAL,
-            detail=f"Money arrived for an award that is {terms.state}. Look at its bills and at the ledger.",
-            now=now,
-        )
-        return
-    _move(session, [award_id], AwardState.LOCKED, AwardState.FULFILLED, resolved_at=now, reason=None)
+    ids = [terms.id for terms in paid]
+    _move(session, ids, AwardState.LOCKED, AwardState.FULFILLED, resolved_at=now, reason=None)
+    accounts = {
+        (payer_id, brand_id): bills.paid_account(session, payer_id=payer_id, brand_id=brand_id, now=now)
+        for payer_id, brand_id in sorted({_paid_by(terms) for terms in paid})
+    }
+    post(session, [terms.paid_to(accounts[_paid_by(terms)]) for terms in paid], now=now)
+    for terms in paid:
+        taxing.settle(session, terms, now=now)
+
+
+def _paid_by(terms: Terms) -> tuple[int, int]:
     assert terms.payer_id is not None
-    paid = bills.paid_account(session, payer_id=terms.payer_id, brand_id=terms.brand_id, now=now)
-    post(session, [terms.paid_to(paid)], now=now)
-    taxing.settle(session, terms, now=now)
+    return terms.payer_id, terms.brand_id
+
+
+def _warn_of_unexpected(session: Session, terms: Terms, now: datetime) -> None:
+    raise_alert(
+        session,
+        kind=UNEXPECTED_ALERT,
+        subject=str(terms.id),
+        severity=Severity.CRITICAL,
+        detail=f"Money arrived for an award that is {terms.state}. Look at its bills and at the ledger.",
+        now=now,
+    )
 
 
 def unlock(session: Session, *, award_id: int, bill_id: int, reason: str) -> None:

@@ -1,11 +1,13 @@
 """An award as its transitions need it, and the lock on its row that all of them take."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from app.db.prepared import Prepared
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import AccountRef, Transfer
 from app.rewards.errors import UnknownAward
@@ -130,7 +132,9 @@ TERMS = select(
     Award.withheld_fen,
     Award.borne_fen,
 )
-_LOCK = TERMS.where(Award.id == bindparam("award")).with_for_update()
+_LOCK = Prepared(
+    TERMS.where(Award.id.in_(bindparam("awards", expanding=True))).order_by(Award.id).with_for_update()
+)
 
 
 def lock(session: Session, award_id: int) -> Terms:
@@ -138,7 +142,12 @@ def lock(session: Session, award_id: int) -> Terms:
 
     The row is what taps on Collect, the deadline, a review and the news of a bill queue up at.
     """
-    row = session.connection().execute(_LOCK, {"award": award_id}).first()
-    if row is None:
+    return lock_all(session, [award_id])[0]
+
+
+def lock_all(session: Session, award_ids: Collection[int]) -> list[Terms]:
+    """Lock the rows of awards, in the order of their ids, and return their terms; raise UnknownAward."""
+    rows = _LOCK.all(session, {"awards": sorted(set(award_ids))})
+    if len(rows) < len(set(award_ids)):
         raise UnknownAward("there is no award with this id")
-    return Terms._make(row)
+    return [Terms._make(row) for row in rows]

@@ -137,18 +137,32 @@ def test_reviewers_find_what_waits_and_are_reminded(world: PrizeWorld) -> None:
 
 def test_money_that_arrives_for_an_award_that_waits_for_none_alerts(world: PrizeWorld) -> None:
     won = world.grant(world.person())
-    world.do(operations.settle, award_id=won.id)
+    world.do(operations.settle, award_ids=[won.id])
     (alert,) = world.read(open_alerts)
     assert (alert.kind, alert.subject) == ("award.paid_unexpectedly", str(won.id))
     assert world.now_award(won).state is AwardState.COLLECTIBLE
     assert world.books()["paid"] == 0
 
 
+def test_awards_whose_money_arrived_together_are_settled_together(world: PrizeWorld) -> None:
+    won = [world.grant(world.person()) for _ in range(20)]
+    *collected, early = won
+    for award in collected:
+        world.collect(award)
+    world.do(operations.settle, award_ids=[award.id for award in won])
+    assert {world.now_award(award).state for award in collected} == {AwardState.FULFILLED}
+    assert world.now_award(early).state is AwardState.COLLECTIBLE
+    assert [alert.subject for alert in world.read(open_alerts)] == [str(early.id)]
+    assert world.books() == {"budget": 98_000, "committed": 100, "paid": 1_900, "stock": 80, "awarded": 20}
+    with pytest.raises(UnknownAward):
+        world.do(operations.settle, award_ids=[early.id, 1])
+
+
 def test_settling_and_unlocking_again_change_nothing(world: PrizeWorld) -> None:
     won = world.grant(world.person())
     bill = world.collect(won).bill
-    world.do(operations.settle, award_id=won.id)
-    world.do(operations.settle, award_id=won.id)
+    world.do(operations.settle, award_ids=[won.id])
+    world.do(operations.settle, award_ids=[won.id])
     world.db.transact(
         lambda session: operations.unlock(session, award_id=won.id, bill_id=bill.bill_id, reason="late")
     )

@@ -291,7 +291,7 @@ class Prizes(RuleBasedStateMachine):
     def all_facts_are_delivered_again(self) -> None:
         for award in self.awards:
             if award.state is FULFILLED and award.view.kind is AwardKind.MONEY:
-                self.world.do(operations.settle, award_id=award.view.id)
+                self.world.do(operations.settle, award_ids=[award.view.id])
             for bill in self._bills(award)[:-1]:
                 self.world.db.transact(
                     lambda session, award=award, bill=bill: operations.unlock(
