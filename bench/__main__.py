@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Sequence[str]] = {
     "codes": ("codes_per_second", "codes_rss_mb", "code_check_us"),
     "qr": ("qr_vs_default",),
     "drain": ("drain_vs_bare",),
+    "payouts": ("payouts_per_second",),
     "reconcile": ("reconcile_1m_s", "reconcile_rss_mb"),
     "diversion": ("diversion_vs_sql",),
     "scan_draw": (
