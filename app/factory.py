@@ -16,7 +16,9 @@ from flask import Flask
 from app.campaigns.book import CampaignBook
 from app.codes.book import CodeBook
 from app.codes.format import CodeKeys
+from app.codes.interfaces import MarketGateway
 from app.codes.links import CodeLink
+from app.codes.market_handlers import ActivateCodes, LoadFiles, OrderCodes
 from app.config import Settings
 from app.db import secrets
 from app.db.engine import Database
@@ -24,6 +26,7 @@ from app.db.keys import require_keys
 from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
+from app.gateways.market_codes import FILE_DEADLINE_SECONDS, LARGEST_FILE_BYTES, WeChatMarketCodes
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
 from app.gateways.miniprogram.messages import PushedMessages
 from app.gateways.miniprogram.risk_rank import WeChatRiskRanks
@@ -72,6 +75,7 @@ class Container:
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     messages: MessageReader
+    market_codes: MarketGateway
     transfers: TransferGateway
     statements: StatementGateway
     vouchers: VoucherSupplier
@@ -113,6 +117,16 @@ def build_container(
     transfers = transfers or _payments(settings.pay_api_url)
     statements = statements or WeChatPayStatements(settings.pay_api_url)
     registry = build_registry(transfers, statements, settings.statements)
+    market_codes = WeChatMarketCodes(
+        api,
+        WeChatApi(
+            settings.wechat_api_url,
+            deadline_seconds=FILE_DEADLINE_SECONDS,
+            largest_answer_bytes=LARGEST_FILE_BYTES,
+        ),
+        tokens,
+    )
+    registry.add(effects=[OrderCodes(market_codes), LoadFiles(market_codes), ActivateCodes(market_codes)])
     registry.add(effects=[SendDigest(_mailer(settings), settings.alert_to)])
     regions = (
         CsvAddressRegions(settings.address_regions) if settings.address_regions else NullAddressRegions()
@@ -130,6 +144,7 @@ def build_container(
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
         messages=PushedMessages(),
+        market_codes=market_codes,
         transfers=transfers,
         statements=statements,
         vouchers=StockFile(),

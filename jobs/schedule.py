@@ -16,6 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
 from app.campaigns import unlocking
+from app.codes import market
 from app.factory import Container
 from app.goods import operations as goods
 from app.http import idempotency, metrics
@@ -80,7 +81,7 @@ def drain(container: Container) -> int:
 
 
 def purge(container: Container) -> int:
-    """Remove attempts, callback bodies, stored answers, counts of scans and names that have aged out."""
+    """Remove attempts, callback bodies, answers, counts of scans, names and tickets that have aged out."""
     now, db = container.clock.now(), container.db
     return (
         _portions(
@@ -96,6 +97,7 @@ def purge(container: Container) -> int:
         + _portions(lambda: db.transact(lambda session: counting.purge_counters(session, now=now)))
         + _portions(lambda: db.transact(lambda session: goods.forget_addresses(session, now=now)))
         + _portions(lambda: db.transact(lambda session: tax.forget_identities(session, now=now)))
+        + _portions(lambda: db.transact(lambda session: market.purge_tickets(session, now=now)))
     )
 
 

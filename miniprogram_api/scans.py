@@ -10,12 +10,15 @@ from app.campaigns import queries as campaigns
 from app.campaigns import unlocking
 from app.campaigns.rules import PhonePolicy
 from app.campaigns.scan import Scanned, scan
-from app.codes.errors import NotACode
+from app.codes import market
+from app.codes.errors import InvalidTicket, NotACode
+from app.codes.format import Parsed
 from app.codes.outcome import ScanOutcome
 from app.http.api import Blueprint
 from app.http.edge import respond
 from app.http.idempotency import Answer
 from app.identity import queries as persons
+from app.identity.interfaces import PlatformBusy, PlatformRefused, TooFrequent
 from app.identity.queries import Principal
 from miniprogram_api import context, present
 from miniprogram_api.schemas import ScanAnswer, ScanBody
@@ -27,7 +30,7 @@ scans = Blueprint("scans", __name__, url_prefix="/miniprogram/v1", description="
 @scans.operation(
     body=ScanBody,
     answers={201: ScanAnswer},
-    refusals=[NotACode],
+    refusals=[NotACode, InvalidTicket, PlatformBusy, TooFrequent, PlatformRefused],
     idempotency="offered",
     per_person="120/minute",
     links={
@@ -42,11 +45,23 @@ def create_scan(body: dict[str, Any]) -> Response:
     Scanning burns nothing, however often and by whomever. `next` says what to show: the consent, the
     phone-number button (which may be declined), the draw, the result of an earlier draw, or nothing. Store
     staff who scan a case of their dealer's get points for it, once a case: `staff_reward` tells.
+
+    A code that WeChat made (一物一码) comes as `code_ticket`. WeChat takes a ticket once; sent again by the
+    same person it is known here for a day, so whoever lost the answer may repeat the request.
     """
-    text = body.get("code") or body.get("q") or body["scene"]
-    container = context.container()
+    container, ticket = context.container(), body.get("code_ticket")
+    text = body.get("code") or body.get("q") or body.get("scene") or _redeemed(body["code_ticket"])
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        if ticket is not None and isinstance(text, Parsed):
+            market.keep_ticket(
+                session,
+                ticket=ticket,
+                person_id=caller.person_id,
+                person_ids=caller.cluster.person_ids,
+                parsed=text,
+                now=now,
+            )
         scanned = scan(
             session,
             code_book=container.code_book,
@@ -61,6 +76,27 @@ def create_scan(body: dict[str, Any]) -> Response:
         return Answer(201, _answer(session, caller, scanned))
 
     return respond(context.edge().write(work, operation="create_scan"))
+
+
+def _redeemed(ticket: str) -> str | Parsed:
+    """Return the code of a ticket: asked of WeChat before the transaction, unless it is known."""
+    container = context.container()
+    caller, stored = context.edge().ask_first(operation="create_scan")
+    if stored is not None:
+        return ticket  # nobody looks at it: the stored answer is given
+    with container.db.read() as session:
+        known = market.recall_ticket(
+            session, book=container.code_book, ticket=ticket, person_ids=caller.cluster.person_ids
+        )
+        if known is not None:
+            return known
+        account = market.account_opening(session, app_id=caller.app_id)
+        openid = persons.openid(session, person_ids=[caller.person_id], app_id=caller.app_id)
+    if account is None or openid is None:
+        raise InvalidTicket("this mini-program takes no tickets: scan the code again")
+    active = container.market_codes.redeem(account.credentials, openid=openid, ticket=ticket)
+    with container.db.read() as session:
+        return market.place(session, book=container.code_book, account_id=account.id, active=active)
 
 
 def _answer(session: Session, caller: Principal, scanned: Scanned) -> dict[str, Any]:

@@ -138,16 +138,22 @@ class LocationBody(BaseSchema):
 
 
 class ScanBody(BaseSchema):
-    """What was scanned: exactly one of `code`, `q` and `scene`."""
+    """What was scanned: exactly one of `code`, `q`, `scene` and `code_ticket`."""
 
     code = Text(MAX_LINK, metadata=_note("a code as it was typed or read"))
     q = Text(MAX_LINK, metadata=_note("`options.q` as WeChat gave it: a link, URL-encoded"))
     scene = Text(MAX_LINK, metadata=_note("`options.scene` of a mini-program code"))
+    code_ticket = Text(
+        MAX_LINK,
+        metadata=_note(
+            "`options.query.code_ticket` of a code that WeChat made (entry scene 1124); good once"
+        ),
+    )
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        if sum(name in data for name in ("code", "q", "scene")) != 1:
-            raise ValidationError("Send exactly one of code, q and scene.")
+        if sum(name in data for name in ("code", "q", "scene", "code_ticket")) != 1:
+            raise ValidationError("Send exactly one of code, q, scene and code_ticket.")
 
 
 class ProductAnswer(BaseSchema):

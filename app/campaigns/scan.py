@@ -46,7 +46,7 @@ def scan(
     *,
     code_book: CodeBook,
     campaign_book: CampaignBook,
-    text: str,
+    text: str | Parsed,
     principal: Principal,
     now: datetime,
     region_hint: str | None = None,
@@ -55,9 +55,10 @@ def scan(
 ) -> Scanned:
     """Record a scan and return what it shows (CODE-08); raise NotACode for what has not the shape of a code.
 
-    `region_hint` is the adcode of the scan, `address` the network address, if known. Where `risk` is switched
-    on, a scan of a code that is on sale is counted: one statement more, the last one. A case that store staff
-    scan earns them their reward, once (CODE-09).
+    `text` may be the place of a code that WeChat has vouched for. `region_hint` is the adcode of the scan,
+    `address` the network address, if known. Where `risk` is switched on, a scan of a code that is on sale is
+    counted: one statement more, the last one. A case that store staff scan earns them their reward, once
+    (CODE-09).
     """
     cluster = principal.cluster
     seen: Seen | None = None

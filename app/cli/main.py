@@ -16,6 +16,7 @@ from app.cli.doctor import doctor
 from app.cli.foreign import import_list
 from app.cli.goods import goods
 from app.cli.keys import keys
+from app.cli.marketcode import marketcode
 from app.cli.members import lists, placements, policies
 from app.cli.outbox import outbox
 from app.cli.payers import payers
@@ -60,6 +61,7 @@ _GROUPS = (
     lists,
     login,
     logout,
+    marketcode,
     outbox,
     packs,
     payers,

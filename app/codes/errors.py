@@ -108,3 +108,15 @@ class InvalidTicket(Refused):
 
     code = "invalid_ticket"
     title = "This scan is no longer valid; scan the code again"
+
+
+class RangeTaken(Refused):
+    """A part of a range was activated at WeChat before."""
+
+    code = "range_taken"
+
+
+class UnknownMarketOrder(NotFound):
+    """There is no such order of codes at WeChat."""
+
+    code = "unknown_market_order"

@@ -165,8 +165,16 @@ def read_code(session: Session, *, book: CodeBook, text: str) -> Parsed:
         asked = foreign_text(text)
         if asked is None:
             raise
-        row = _FIND.first(session, {"digest": secrets.ring().blind(FOREIGN_CONTEXT, asked)})
-        if row is None:
+        found = find(session, book=book, digest=secrets.ring().blind(FOREIGN_CONTEXT, asked))
+        if found is None:
             raise
+        return found
+
+
+def find(session: Session, *, book: CodeBook, digest: bytes) -> Parsed | None:
+    """Return the place of the code with this keyed digest, as our own code of that place reads."""
+    row = _FIND.first(session, {"digest": digest})
+    if row is None:
+        return None
     tag = book.batch_key(row.sealed_key).tag(row.batch_id, row.code_index)
     return Parsed(row.batch_id, row.code_index, tag)

@@ -35,9 +35,13 @@ from app.db.base import (
     small_int,
     text_column,
 )
+from app.kernel.transitions import TransitionTable
+from app.organisation import models as _organisation  # noqa: F401 - a foreign key needs its table
 
 KEY_CONTEXT = "code_batches.key"
 FOREIGN_CONTEXT = "foreign_codes.digest"
+MARKET_CONTEXT = "foreign_codes.market"
+TICKET_CONTEXT = "market_tickets.digest"
 
 
 class RangeAspect(StrEnum):
@@ -55,6 +59,42 @@ class RangeEventKind(StrEnum):
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
     SHIPPED = "shipped"
+
+
+class OrderState(StrEnum):
+    """How far an order of codes at WeChat is."""
+
+    ASKED = "asked"  # WeChat has not said a number yet
+    MAKING = "making"  # WeChat makes the codes
+    LOADING = "loading"  # made; their files are being fetched
+    LOADED = "loaded"  # every file is here and right
+
+
+ORDER_TRANSITIONS = TransitionTable(
+    {
+        OrderState.ASKED: (OrderState.MAKING,),
+        OrderState.MAKING: (OrderState.LOADING,),
+        OrderState.LOADING: (OrderState.LOADED,),
+        OrderState.LOADED: (),
+    }
+)
+
+
+class ActivationState(StrEnum):
+    """Whether WeChat lets a range of codes open the mini-program."""
+
+    ASKED = "asked"
+    ACTIVE = "active"
+    REFUSED = "refused"
+
+
+ACTIVATION_TRANSITIONS = TransitionTable(
+    {
+        ActivationState.ASKED: (ActivationState.ACTIVE, ActivationState.REFUSED),
+        ActivationState.ACTIVE: (),
+        ActivationState.REFUSED: (),
+    }
+)
 
 
 class CodeBatch(Base):
@@ -181,3 +221,82 @@ class ForeignCode(Base):
     digest: Mapped[bytes] = blind_index(primary_key=True)
     batch_id: Mapped[int] = ref()
     code_index: Mapped[int] = small_int()
+
+
+class MarketAccount(Base):
+    """A service account that may order codes of WeChat; they open the one mini-program `app_id`.
+
+    `file_key` is the key that WeChat sent to the account when it granted the capability.
+    """
+
+    __tablename__ = "market_accounts"
+    id: Mapped[int] = id_column()
+    app_id: Mapped[int] = ref("apps.id", unique=True)
+    appid: Mapped[str] = text_column(32, exact=True, unique=True, data_class=DataClass.PUBLIC)
+    secret: Mapped[str] = encrypted("market_accounts.secret", data_class=DataClass.SECRET)
+    file_key: Mapped[str] = encrypted("market_accounts.file_key", data_class=DataClass.SECRET)
+    created_at: Mapped[datetime] = moment()
+
+
+class MarketOrder(Base):
+    """An order of codes at WeChat: a batch whose codes are found by what WeChat says of a ticket."""
+
+    __tablename__ = "market_orders"
+    __table_args__ = (enum_check("state", OrderState),)
+    batch_id: Mapped[int] = ref("code_batches.id", primary_key=True)
+    account_id: Mapped[int] = ref("market_accounts.id")
+    order_no: Mapped[str] = text_column(64, exact=True, unique=True, doc="ours; WeChat orders once for it")
+    application_id: Mapped[int | None] = big_int(nullable=True, unique=True, doc="WeChat's number of it")
+    state: Mapped[OrderState] = enum_column(OrderState)
+    fault: Mapped[str | None] = text_column(200, nullable=True, doc="what stands in the way, if anything")
+    asked_at: Mapped[datetime] = moment()
+    asked_by: Mapped[str] = text_column(64)
+
+
+class MarketFile(Base):
+    """A range of an order's codes that WeChat hands out as one file; the digest is of its plain text."""
+
+    __tablename__ = "market_files"
+    batch_id: Mapped[int] = ref("market_orders.batch_id", primary_key=True)
+    first_index: Mapped[int] = small_int(primary_key=True)
+    last_index: Mapped[int] = small_int(doc="the last index that belongs to it")
+    sha256: Mapped[str | None] = text_column(64, exact=True, nullable=True)
+    loaded_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class MarketActivation(Base):
+    """A range of codes that WeChat is asked to let open a page; those not refused never overlap."""
+
+    __tablename__ = "market_activations"
+    __table_args__ = (
+        enum_check("state", ActivationState),
+        CheckConstraint("first_index >= 0 AND first_index <= last_index", name="indexes"),
+        Index(None, "batch_id", "first_index"),
+    )
+    id: Mapped[int] = id_column()
+    batch_id: Mapped[int] = ref("market_orders.batch_id")
+    first_index: Mapped[int] = small_int()
+    last_index: Mapped[int] = small_int(doc="the last index that belongs to it")
+    activity_name: Mapped[str] = text_column(64)
+    product_brand: Mapped[str] = text_column(64)
+    product_title: Mapped[str] = text_column(64)
+    product_code: Mapped[str] = text_column(14, exact=True, doc="EAN")
+    path: Mapped[str] = text_column(128, exact=True, doc="page of the mini-program")
+    page_type: Mapped[int] = small_int(doc="0 released, 1 in development, 2 trial")
+    state: Mapped[ActivationState] = enum_column(ActivationState)
+    fault: Mapped[str | None] = text_column(200, nullable=True)
+    asked_at: Mapped[datetime] = moment()
+    asked_by: Mapped[str] = text_column(64)
+    ended_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class MarketTicket(Base):
+    """A ticket that WeChat took in once: whose scan it was and of which code."""
+
+    __tablename__ = "market_tickets"
+    __table_args__ = (Index(None, "at"),)
+    digest: Mapped[bytes] = blind_index(primary_key=True)
+    person_id: Mapped[int] = ref()
+    batch_id: Mapped[int] = ref()
+    code_index: Mapped[int] = small_int()
+    at: Mapped[datetime] = moment()

@@ -23,6 +23,7 @@ from app.codes.models import (
     CodeRange,
     CodeRangeEvent,
     ForeignList,
+    MarketOrder,
     RangeAspect,
     RangeEventKind,
     Scan,
@@ -387,6 +388,8 @@ def print_pack(
     row = session.connection().execute(wanted).first()
     if row is None:
         raise UnknownBatch("there is no batch with this number; `saoma batches list` shows them")
+    if session.get(MarketOrder, batch_id) is not None:
+        raise ForeignBatch("WeChat made the codes of this batch: `saoma marketcode print` fetches them")
     if session.get(ForeignList, batch_id) is not None:
         raise ForeignBatch("the codes of this batch were printed by somebody else")
     size = row.size

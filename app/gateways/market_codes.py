@@ -172,7 +172,9 @@ def _error(fault: PlatformFault, call: str) -> DomainError:
     if fault.errcode in _FREQUENT:
         return TooFrequent("WeChat's call limit is reached: try again in a minute", errcode=fault.errcode)
     advice = _SETTINGS.get(fault.errcode, "what was sent does not suit WeChat")
-    _logger.error("%s: refused with errcode %s: %s", call, fault.errcode, advice)
+    # A ticket that a shopper made up is no error of this installation.
+    level = logging.ERROR if fault.errcode in _SETTINGS else logging.WARNING
+    _logger.log(level, "%s: refused with errcode %s: %s", call, fault.errcode, advice)
     return PlatformRefused(f"WeChat refused {call}: {advice}", errcode=fault.errcode)
 
 
