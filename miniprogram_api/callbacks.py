@@ -31,9 +31,8 @@ def receive_pay(mchid: str) -> Response:
     container = context.container()
     body = read_body(request)
     with container.db.read() as session:
-        payer = queries.payer_of(session, mchid)
-        credentials = queries.credentials(payer)
-    notice = _read(container, payer.id, credentials, body)
+        payer_id, credentials = queries.callback_keys(session, mchid)
+    notice = _read(container, payer_id, credentials, body)
 
     def record(session: Session) -> None:
         payouts.record_notice(session, notice=notice, now=context.now())
