@@ -50,6 +50,10 @@ class Settings:
     smtp_url: str | None = field(repr=False)
     alert_from: str
     alert_to: tuple[str, ...] = field(repr=False)
+    sms_url: str | None
+    sms_key: bytes = field(repr=False)
+    sms_to: tuple[str, ...] = field(repr=False)
+    sms_per_day: int
     alert_minutes: int
     diversion: tuple[int, int, int] = (3, 3, 30)
 
@@ -177,6 +181,27 @@ def _smtp(text: str) -> str | None:
     return text
 
 
+def _webhook(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1")
+    if not secure or not parts.hostname or parts.username or parts.fragment:
+        raise ValueError("must be an https address such as https://sms.example.com/saoma")
+    return text
+
+
+def _optional_key(text: str) -> bytes:
+    return _key(text) if text else b""
+
+
+def _phones(text: str) -> tuple[str, ...]:
+    phones = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"\+?[0-9]{5,15}", phone) for phone in phones):
+        raise ValueError("must be phone numbers, separated by commas")
+    return phones
+
+
 def _mailbox(text: str) -> str:
     if not re.fullmatch(r"[^\s@,<>]{1,64}@[^\s@,<>]{1,190}", text):
         raise ValueError("must be a mail address such as alerts@example.com")
@@ -239,11 +264,17 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         smtp_url=take("SAOMA_SMTP_URL", _smtp, "", None),
         alert_from=take("SAOMA_ALERT_FROM", _mailbox, "saoma@localhost", ""),
         alert_to=take("SAOMA_ALERT_TO", _mailboxes, "", ()),
+        sms_url=take("SAOMA_SMS_URL", _webhook, "", None),
+        sms_key=take("SAOMA_SMS_KEY", _optional_key, "", b""),
+        sms_to=take("SAOMA_SMS_TO", _phones, "", ()),
+        sms_per_day=take("SAOMA_SMS_PER_DAY", _whole(1, 1000), "10", 10),
         alert_minutes=take("SAOMA_ALERT_MINUTES", _whole(1, 1440), "15", 15),
         diversion=take("SAOMA_DIVERSION", _diversion, "3,3,30", (3, 3, 30)),
     )
     if settings.master_keys and settings.sealing_version not in {None, *settings.master_keys}:
         reader.faults.append("SAOMA_SEALING_VERSION: must be one of the versions in SAOMA_MASTER_KEYS")
+    if settings.sms_url and not settings.sms_key:
+        reader.faults.append("SAOMA_SMS_KEY: is needed with SAOMA_SMS_URL")
     if reader.faults:
         raise BadSettings(reader.faults)
     return settings

@@ -34,14 +34,15 @@ from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
+from app.gateways.sms import NullTexter, WebhookTexter
 from app.gateways.tokens import TokenProvider
 from app.gateways.wechat import WeChatApi
 from app.http.kit import build_app
 from app.identity.interfaces import MiniProgramGateway
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.ids import PublicIds
-from app.notices.handlers import SendDigest
-from app.notices.interfaces import Mailer
+from app.notices.handlers import SendDigest, SendText
+from app.notices.interfaces import Mailer, Texter
 from app.organisation.address_regions import CsvAddressRegions, NullAddressRegions
 from app.organisation.handlers import AppMessages
 from app.organisation.interfaces import AddressRegions, MessageReader
@@ -127,7 +128,12 @@ def build_container(
         tokens,
     )
     registry.add(effects=[OrderCodes(market_codes), LoadFiles(market_codes), ActivateCodes(market_codes)])
-    registry.add(effects=[SendDigest(_mailer(settings), settings.alert_to)])
+    registry.add(
+        effects=[
+            SendDigest(_mailer(settings), settings.alert_to),
+            SendText(_texter(settings), settings.sms_to),
+        ]
+    )
     regions = (
         CsvAddressRegions(settings.address_regions) if settings.address_regions else NullAddressRegions()
     )
@@ -160,6 +166,10 @@ def _payments(api_url: str) -> TransferGateway:
             PayMethod.RED_PACKET: WeChatRedPackets(api_url),
         }
     )
+
+
+def _texter(settings: Settings) -> Texter:
+    return NullTexter() if settings.sms_url is None else WebhookTexter(settings.sms_url, settings.sms_key)
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -154,12 +154,20 @@ def remind_of_tax(container: Container) -> int:
 
 
 def tell(container: Container) -> int:
-    """Queue a letter about the open alerts, where letters are wanted."""
+    """Queue a letter and a text about the open alerts, where they are wanted."""
     settings, now = container.settings, container.clock.now()
-    if settings.smtp_url is None or not settings.alert_to:
+    letters = settings.smtp_url is not None and bool(settings.alert_to)
+    texts = settings.sms_per_day if settings.sms_url is not None and settings.sms_to else 0
+    if not letters and not texts:
         return 0
     every = timedelta(minutes=settings.alert_minutes)
-    return int(container.db.transact(lambda session: notices.queue_digest(session, every=every, now=now)))
+    return int(
+        container.db.transact(
+            lambda session: notices.queue_digest(
+                session, every=every, now=now, letters=letters, texts_per_day=texts
+            )
+        )
+    )
 
 
 def end_campaigns(container: Container) -> int:

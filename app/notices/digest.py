@@ -15,6 +15,11 @@ _WORDS = {
 }
 
 
+def shorten(alerts: Sequence[Alert], *, fresh: int) -> str:
+    """Return the same in one line for a phone: how many are open, and how grave; the rest is at the desk."""
+    return f"{write(alerts, fresh=fresh).subject}; saoma alerts list"
+
+
 def write(alerts: Sequence[Alert], *, fresh: int) -> Letter:
     """Return the letter about open alerts, the gravest first; `fresh` of them were in no letter before."""
     ordered = sorted(alerts, key=lambda alert: (_ORDER[alert.severity], -alert.id))

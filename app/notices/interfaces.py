@@ -25,3 +25,13 @@ class Mailer(Protocol):
 
         Any other exception means that nobody knows.
         """
+
+
+class Texter(Protocol):
+    """Sends short texts to phones of the house; a call must never happen inside a transaction."""
+
+    def send(self, text: str, phones: Sequence[str], *, number: str) -> None:
+        """Hand the text over under our `number`; raise NotSent when it certainly was not accepted.
+
+        Any other exception means that nobody knows.
+        """

@@ -6,15 +6,20 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Alert
+from app.outbox.models import FinishedMessage, OutboxMessage
 from app.outbox.operations import enqueue
 
 TOPIC = "notices.digest"
+TEXT_TOPIC = "notices.text"
 
 
-def queue_digest(session: Session, *, every: timedelta, now: datetime) -> bool:
+def queue_digest(
+    session: Session, *, every: timedelta, now: datetime, letters: bool = True, texts_per_day: int = 0
+) -> bool:
     """Queue a letter about the open alerts if one of them was in no letter yet, and none left too lately.
 
     Return whether one was queued. Two schedulers that knock at once queue one: alerts are claimed for it.
+    With it goes a text to phones, while fewer than `texts_per_day` were queued on this day (UTC).
     """
     last = session.connection().execute(select(func.max(Alert.told_at))).scalar()
     if last is not None and now - last < every:
@@ -24,5 +29,23 @@ def queue_digest(session: Session, *, every: timedelta, now: datetime) -> bool:
     if not fresh:
         return False
     key = f"{now.timestamp():.6f}"
-    enqueue(session, topic=TOPIC, key=key, payload={"fresh": fresh}, now=now)
+    if letters:
+        enqueue(session, topic=TOPIC, key=key, payload={"fresh": fresh}, now=now)
+    if _texts(session, now) < texts_per_day:
+        text_key = f"{now:%Y-%m-%d}/{key}"
+        enqueue(session, topic=TEXT_TOPIC, key=text_key, payload={"fresh": fresh}, now=now)
     return True
+
+
+def _texts(session: Session, now: datetime) -> int:
+    """Return how many texts were queued on this day."""
+    return sum(
+        session.connection()
+        .execute(
+            select(func.count())
+            .select_from(table)
+            .where(table.topic == TEXT_TOPIC, table.key.startswith(f"{now:%Y-%m-%d}/"))
+        )
+        .scalar_one()
+        for table in (OutboxMessage, FinishedMessage)
+    )

@@ -57,6 +57,10 @@ SETTINGS = Settings(
     smtp_url=None,
     alert_from="saoma@localhost",
     alert_to=(),
+    sms_url=None,
+    sms_key=b"",
+    sms_to=(),
+    sms_per_day=10,
     alert_minutes=15,
 )
 
