@@ -183,16 +183,14 @@ class LoadFiles:
 
     def _prepare(self, session: Session, message: Message) -> Call | Skip:
         found = market.order_of(session, batch_id=message.payload["batch"])
-        wanted = next(
-            file
-            for file in market.files_of(session, batch_id=found.batch_id)
-            if file.stretch.first == message.payload["first"]
-        )
-        if wanted.sha256 is not None:
+        first = message.payload["first"]
+        wanted = session.get_one(MarketFile, (found.batch_id, first), populate_existing=True)
+        if wanted.loaded_at is not None:
             return Skip(Done("it has come"))
         owner = market.account(session, account_id=found.account_id)
         assert found.application_id is not None
-        return Call(FileCall(owner.credentials, owner.file_key, found.application_id, wanted.stretch))
+        stretch = Stretch(first, wanted.last_index)
+        return Call(FileCall(owner.credentials, owner.file_key, found.application_id, stretch))
 
     def perform(self, request: FileCall) -> LoadedFile | Busy | Refusal:
         """Fetch, decrypt and read the file."""
