@@ -1,7 +1,7 @@
 # Saoma's commands. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format race simulate crash bench features clean
+.PHONY: help run test pytest lint format race simulate crash bench features clean
 
 PYTHON := .venv/bin/python
 # Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
@@ -22,7 +22,10 @@ run: ## Start the demo: web, scheduler and sandbox on SQLite; Ctrl-C stops it, t
 test: ## Check everything: lint, types, import contracts, all tests (starts a private MariaDB)
 	@bin/venv dev
 	@bin/ensure-mariadb
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory -j 2 lint pytest
+
+# Most tests wait for something now and then, so the linters run beside them.
+pytest:
 	@$(PYTHON) -m pytest -n $(SAOMA_TEST_WORKERS) --dist worksteal
 
 lint: ## Lint, formatting, types and import contracts only
