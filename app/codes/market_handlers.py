@@ -43,6 +43,7 @@ from app.outbox.contracts import (
     Settlement,
     Skip,
 )
+from app.outbox.one_by_one import OneByOne
 from app.outbox.operations import enqueue
 
 POLL = timedelta(minutes=1)
@@ -76,7 +77,7 @@ class OrderCall:
     application_id: int | None
 
 
-class OrderCodes:
+class OrderCodes(OneByOne):
     """The effect codes.market_order: orders once, then asks until the codes are made."""
 
     topic: str = market.ORDER_TOPIC
@@ -88,11 +89,8 @@ class OrderCodes:
     def __init__(self, gateway: MarketGateway) -> None:
         self._gateway = gateway
 
-    def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
+    def prepare_one(self, session: Session, message: Message, now: datetime) -> Call | Skip:
         """Say what to ask of WeChat."""
-        return [self._prepare(session, message) for message in messages]
-
-    def _prepare(self, session: Session, message: Message) -> Call | Skip:
         found = market.order_of(session, batch_id=message.payload["batch"])
         if (
             not ORDER_TRANSITIONS.allows(found.state, OrderState.MAKING)
@@ -115,13 +113,9 @@ class OrderCodes:
         except PlatformRefused as error:
             return _refusal(error)
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
+    def settle_one(self, session: Session, message: Message, result: object, now: datetime) -> Settlement:
         """Write what came of it."""
-        return [self._settle(session, message.payload["batch"], result, now) for message, result in results]
-
-    def _settle(self, session: Session, batch_id: int, result: object, now: datetime) -> Settlement:
+        batch_id: int = message.payload["batch"]
         if isinstance(result, Failed | Busy):
             return RetryLater(result.reason[:200])
         if isinstance(result, Refusal):
@@ -165,7 +159,7 @@ class LoadedFile:
     digests: tuple[bytes, ...]
 
 
-class LoadFiles:
+class LoadFiles(OneByOne):
     """The effect codes.market_file: fetches one file and takes its codes in, all of them or none."""
 
     topic: str = market.FILE_TOPIC
@@ -177,11 +171,8 @@ class LoadFiles:
     def __init__(self, gateway: MarketGateway) -> None:
         self._gateway = gateway
 
-    def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
+    def prepare_one(self, session: Session, message: Message, now: datetime) -> Call | Skip:
         """Say which file to fetch; leave out what has come."""
-        return [self._prepare(session, message) for message in messages]
-
-    def _prepare(self, session: Session, message: Message) -> Call | Skip:
         found = market.order_of(session, batch_id=message.payload["batch"])
         first = message.payload["first"]
         wanted = session.get_one(MarketFile, (found.batch_id, first), populate_existing=True)
@@ -202,13 +193,8 @@ class LoadFiles:
             return _refusal(error)
         return LoadedFile(digest, tuple(market.code_digest(made.code) for made in codes))
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
+    def settle_one(self, session: Session, message: Message, result: object, now: datetime) -> Settlement:
         """Take the codes in."""
-        return [self._settle(session, message, result, now) for message, result in results]
-
-    def _settle(self, session: Session, message: Message, result: object, now: datetime) -> Settlement:
         batch_id, first = message.payload["batch"], message.payload["first"]
         if isinstance(result, Failed):
             return RetryLater(result.reason[:200])
@@ -255,7 +241,7 @@ class ActivationCall:
     ask_first: bool
 
 
-class ActivateCodes:
+class ActivateCodes(OneByOne):
     """The effect codes.market_activation: once WeChat has agreed, the range is active with us too."""
 
     topic: str = market.ACTIVATION_TOPIC
@@ -267,11 +253,8 @@ class ActivateCodes:
     def __init__(self, gateway: MarketGateway) -> None:
         self._gateway = gateway
 
-    def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
+    def prepare_one(self, session: Session, message: Message, now: datetime) -> Call | Skip:
         """Say what to activate."""
-        return [self._prepare(session, message) for message in messages]
-
-    def _prepare(self, session: Session, message: Message) -> Call | Skip:
         asked = session.get_one(MarketActivation, message.payload["activation"], populate_existing=True)
         if ACTIVATION_TRANSITIONS.final(asked.state):
             return Skip(Done(f"it is {asked.state}"))
@@ -317,15 +300,9 @@ class ActivateCodes:
             return False
         return (known.stretch, known.opening) == (request.stretch, request.opening)
 
-    def settle(
-        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
-    ) -> list[Settlement]:
+    def settle_one(self, session: Session, message: Message, result: object, now: datetime) -> Settlement:
         """Write what came of it."""
-        return [
-            self._settle(session, message.payload["activation"], result, now) for message, result in results
-        ]
-
-    def _settle(self, session: Session, activation_id: int, result: object, now: datetime) -> Settlement:
+        activation_id: int = message.payload["activation"]
         if isinstance(result, Failed | Busy):
             return RetryLater(result.reason[:200])
         refused = isinstance(result, Refusal)
