@@ -21,9 +21,9 @@ def require_backing(
     """Raise PromiseNotBacked unless stock and budgets hold what is promised and not yet given away.
 
     Of each limited prize, stock must hold the published number less what was won. Each budget must hold, at
-    the most that multipliers can make of them, these pieces of every limited prize that may be won out of
-    it, and once the dearest prize without a number. A prize that two budgets pay for must be backed by both:
-    which one its pieces will be won out of, nobody knows.
+    the most that multipliers can make of them, all pieces in stock of every limited prize that may be won out
+    of it, and once the dearest prize without a number. A piece above the published number counts too: it may
+    be won, and would be paid out of what others were promised.
 
     Args: `moved` is what a movement would add to balances, by account; as if it had happened.
     """
@@ -31,38 +31,30 @@ def require_backing(
     changes = moved or {}
     left = {key: held + changes.get(key, 0) for key, held in balances(session, guarded).items()}
     faults: list[Fault] = []
-    promised: dict[str, int] = {}
+    pieces: dict[str, int] = {}
     for prize in rules.prizes:
         if prize.stock is None:
             continue
         awarded = open_balance(session, accounts[Purpose.AWARDED, prize.key].id)
-        promised[prize.key] = max(prize.stock - awarded, 0)
-        missing = promised[prize.key] - left[accounts[Purpose.STOCK, prize.key].id]
-        if missing > 0:
-            faults.append(Fault(f"prizes.{prize.key}.stock", "stock_missing", f"{missing} more are promised"))
-    for place, keys in paid_out_of(rules).items():
-        short_fen = owed_fen(rules, keys, promised) - left[accounts[place].id]
+        promised, held = max(prize.stock - awarded, 0), left[accounts[Purpose.STOCK, prize.key].id]
+        pieces[prize.key] = max(promised, held)
+        if held < promised:
+            detail = f"{promised - held} more are promised"
+            faults.append(Fault(f"prizes.{prize.key}.stock", "stock_missing", detail))
+    for budget in rules.paid_out_of:
+        place = (Purpose.POOL_BUDGET if budget else Purpose.BUDGET, budget)
+        short_fen = owed_fen(rules, budget, pieces) - left[accounts[place].id]
         if short_fen > 0:
-            path = f"pools.{place[1]}.budget" if place[1] else "budget"
+            path = f"pools.{budget}.budget" if budget else "budget"
             detail = f"{format_yuan(short_fen)} yuan more are promised than are there"
             faults.append(Fault(path, "budget_missing", detail))
     if faults:
         raise PromiseNotBacked(faults)
 
 
-def paid_out_of(rules: Rules) -> dict[tuple[Purpose, str], set[str]]:
-    """Return which prizes may be won out of which budget, by the budget's purpose and key."""
-    found: dict[tuple[Purpose, str], set[str]] = {(Purpose.BUDGET, ""): set()}
-    for pool in rules.pools:
-        place = (Purpose.POOL_BUDGET, pool.key) if pool.own_budget else (Purpose.BUDGET, "")
-        for entry in pool.weights:
-            found.setdefault(place, set()).update(rules.chain(pool, entry.prize))
-    return found
-
-
-def owed_fen(rules: Rules, keys: set[str], promised: Mapping[str, int]) -> int:
-    """Return what a budget must hold for the prizes `keys`, of the limited ones `promised` pieces each."""
-    prizes = [rules.prize_by_key[key] for key in keys]
-    limited = sum(promised[prize.key] * rules.most_fen(prize) for prize in prizes if prize.stock is not None)
+def owed_fen(rules: Rules, budget: str, pieces: Mapping[str, int]) -> int:
+    """Return what a budget must hold for `pieces` of the limited prizes that it pays, and for the others."""
+    prizes = [rules.prize_by_key[key] for key in rules.paid_out_of[budget]]
+    limited = sum(pieces[key] * fen for key, fen in rules.kept_fen[budget].items())
     dearest = max((rules.most_fen(prize) for prize in prizes if prize.stock is None), default=0)
     return limited + dearest

@@ -10,7 +10,8 @@ The order, exactly:
 4. Multipliers whose conditions hold and that raise this kind of prize: the product of their factors, not
    above the stated cap, rounded down to a basis point; the amount is rounded down to a fen or a point.
 5. Payment: the rolled prize if its stock and the budget allow, else the first of the pool's fallback,
-   then of the campaign's, that they do allow. A random amount is never shrunk to fit.
+   then of the campaign's, that they do allow. A random amount is never shrunk to fit. What the pieces left of
+   limited prizes may cost is kept for them: no other prize is paid out of it.
 6. When none can be paid: nothing; but a pool that promises a win refuses instead (`sold_out`), and the code
    keeps its chance.
 An abnormal verdict replaces steps 3 and 4 by the published abnormal strategy. A verdict that holds changes
@@ -160,7 +161,7 @@ def decide(facts: DrawFacts, rules: Rules, stream: DrawStream) -> Outcome:
     skipped: list[Skipped] = []
     for key in rules.chain(pool, rolled):
         offer = _offer(facts, rules, rules.prize_by_key[key], stream)
-        shortage = _shortage(facts, pool, offer)
+        shortage = _shortage(facts, rules, pool, offer)
         if shortage is None:
             return _given(pool, offer, rolled, tuple(skipped), (roll,))
         skipped.append(Skipped(key, shortage))
@@ -197,13 +198,26 @@ def _factor(facts: DrawFacts, rules: Rules, prize: Prize) -> tuple[tuple[str, ..
     return tuple(multiplier.key for multiplier in active), rules.factor_bps(active)
 
 
-def _shortage(facts: DrawFacts, pool: Pool, offer: _Offer) -> Shortage | None:
+def _shortage(facts: DrawFacts, rules: Rules, pool: Pool, offer: _Offer) -> Shortage | None:
     if offer.prize.key in facts.sold_out:
         return Shortage.STOCK
     if not offer.charge_fen:
         return None
     left = facts.pool_budgets_left_fen.get(pool.key, 0) if pool.own_budget else facts.budget_left_fen
+    left -= kept_from(offer.prize, pool, facts, rules)
     return None if offer.charge_fen <= left else Shortage.BUDGET
+
+
+def kept_from(prize: Prize, pool: Pool, facts: DrawFacts, rules: Rules) -> int:
+    """Return what must be left, in fen, of the budget that pays for a prize won in a pool.
+
+    Nothing for a limited prize that the budget pays for: its own money is among what is kept, and its stock
+    lets it take no more.
+    """
+    kept = rules.kept_fen[pool.budget]
+    if prize.key in kept:
+        return 0
+    return sum(facts.stock_left.get(key, 0) * fen for key, fen in kept.items())
 
 
 def _given(
@@ -259,7 +273,7 @@ def _decide_abnormal(facts: DrawFacts, rules: Rules, pool: Pool) -> Outcome:
         prize = rules.prize_by_key[key]
         base = prize.points if prize.kind is PrizeKind.POINTS else prize.min_fen
         offer = _Offer(prize, base, (), ONE_BPS, base, rules.charge_fen(prize, base), ())
-        shortage = _shortage(facts, pool, offer)
+        shortage = _shortage(facts, rules, pool, offer)
         if shortage is None:
             return _given(pool, offer, None, (), (), abnormal=True)
         skipped.append(Skipped(key, shortage))

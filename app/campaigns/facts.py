@@ -66,6 +66,8 @@ class DrawFacts:
     product_tags, tags: ascending.
     sold_out: keys of limited prizes of which nothing was left.
     budget_left_fen: what the campaign's budget held; pool_budgets_left_fen: by pool, of pools with their own.
+    stock_left: pieces left of the limited prizes that a budget keeps money for, by prize; before there was
+    such a rule nothing was kept, and draws of that time say nothing here.
     signals: what risk measured, by name; risk_policy: the id of the risk rules that judged it, 0 for none.
     """
 
@@ -91,6 +93,7 @@ class DrawFacts:
     sold_out: tuple[str, ...] = ()
     budget_left_fen: int = 0
     pool_budgets_left_fen: Mapping[str, int] = field(default_factory=dict)
+    stock_left: Mapping[str, int] = field(default_factory=dict)
     signals: Mapping[str, int] = field(default_factory=dict)
     risk_policy: int = 0
 
@@ -107,6 +110,7 @@ class DrawFacts:
             "budget_left_fen": self.budget_left_fen,
             "region": {"code": region.code, "source": str(region.source)} if region else None,
             "pool_budgets_left_fen": dict(self.pool_budgets_left_fen) or None,
+            "stock_left": dict(self.stock_left) or None,
             "signals": dict(self.signals) or None,
             "risk_policy": self.risk_policy or None,
         }
@@ -120,7 +124,7 @@ class DrawFacts:
 _WORDS = ("tier", "sku", "line", "category", "spec", "case", "channel", "order", "origin")
 _WORD_LISTS = ("tags", "product_tags", "reasons", "sold_out")
 _REQUIRED = ("at", "nth_draw", "draws_today", "behaviour", "new_customer", "level", "budget_left_fen")
-_OTHERS = ("region", "pool_budgets_left_fen", "signals", "risk_policy")
+_OTHERS = ("region", "pool_budgets_left_fen", "stock_left", "signals", "risk_policy")
 _MOST = 1 << 62
 
 
@@ -141,6 +145,7 @@ def read_facts(node: Node) -> DrawFacts:
         budget_left_fen=got["budget_left_fen"].integer(0, _MOST),
         region=_read_region(got["region"]) if "region" in got else None,
         pool_budgets_left_fen=_read_numbers(got.get("pool_budgets_left_fen")),
+        stock_left=_read_numbers(got.get("stock_left")),
         signals=_read_numbers(got.get("signals")),
         risk_policy=got["risk_policy"].integer(0, _MOST) if "risk_policy" in got else 0,
         **words,  # type: ignore[arg-type]  # names and types are those of the fields

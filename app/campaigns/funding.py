@@ -141,8 +141,9 @@ def stock_in(
 ) -> None:
     """Add pieces of a limited prize. More than the published number are a reserve that may be given too.
 
-    `coded`: as many codes of a voucher prize are added with them (`app.campaigns.supplies`). Raises
-    AlreadyPosted, InvalidCampaign (no such prize, it has no stock, its pieces are codes), WrongState.
+    So while the campaign runs, the budget must hold what they may cost. `coded`: as many codes of a voucher
+    prize are added with them (`app.campaigns.supplies`). Raises AlreadyPosted, InvalidCampaign (no such
+    prize, it has no stock, its pieces are codes), WrongState, PromiseNotBacked.
     """
     way = _Way(Action.STOCKED, (Purpose.SUPPLY, prize), (Purpose.STOCK, prize), coded)
     _move(session, campaign_id, way, pieces, reference, now=now, actor=actor)
@@ -176,11 +177,6 @@ class _Way:
     source: tuple[Purpose, str]
     target: tuple[Purpose, str]
     coded: bool = False
-
-    @property
-    def adds(self) -> bool:
-        """Tell whether it brings something to the campaign."""
-        return self.action in (Action.FUNDED, Action.STOCKED)
 
 
 def _outward(action: Action, pool: str, amount_fen: int) -> _Way:
@@ -315,7 +311,7 @@ def _post(
         ref_id=campaign.id,
     )
     post(session, [transfer], now=now)
-    if campaign.state in _RUNNING and not way.adds:
+    if campaign.state in _RUNNING and way.action is not Action.FUNDED:
         require_backing(session, accounts, rules_of(session, campaign.id, campaign.version))
     detail = movement.detail()
     if proposed_by is not None:

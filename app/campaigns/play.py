@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.campaigns import queries
 from app.campaigns.book import CampaignBook, PublishedVersion
 from app.campaigns.context import Candidate, Counts, DrawContext, ask_context, ask_scan, offers
-from app.campaigns.draw import Outcome, Refusal, Result, decide, refusal_of
+from app.campaigns.draw import Outcome, Refusal, Result, decide, kept_from, refusal_of
 from app.campaigns.errors import (
     CodeNotDrawable,
     DrawCapReached,
@@ -49,7 +49,7 @@ from app.identity.queries import Cluster, Principal, has_phone
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind
-from app.ledger.operations import AccountRef, hot_rows_last
+from app.ledger.operations import AccountRef, bound, hot_rows_last
 from app.members.errors import NotAMember, PolicyOutdated
 from app.rewards import queries as rewards
 from app.rewards.errors import PhoneWanted
@@ -294,6 +294,9 @@ def _seen(facts: DrawFacts, version: PublishedVersion, person: _Person, regions:
         pool_budgets_left_fen={
             pool.key: left[Purpose.POOL_BUDGET, pool.key] for pool in version.rules.pools if pool.own_budget
         },
+        stock_left={
+            key: left[Purpose.STOCK, key] for kept in version.rules.kept_fen.values() for key in kept
+        },
     )
 
 
@@ -341,7 +344,26 @@ def _draw(
         with hot_rows_last(session):
             held = ", ".join(facts.reasons)[:_MAX_REASON] if facts.level is Level.HOLD else None
             award = grant(session, award=_award(candidate, version, outcome, record, held), now=facts.at)
+            _keep_promises(session, version, facts, outcome)
     return Played(queries.view_of(record, version.rules), award, fresh=True)
+
+
+def _keep_promises(session: Session, version: PublishedVersion, facts: DrawFacts, outcome: Outcome) -> None:
+    """Let no prize be paid out of what is kept for others, whoever else draws at this moment (art. 15).
+
+    The budget must end up with what was kept when it was read. Draws since then only lower that; pieces that
+    came back, or in, raise it, so none may have: their rows are looked at, and held, with the budget's.
+    """
+    rules, accounts = version.rules, version.accounts
+    prize = rules.prize_by_key[outcome.prize or ""]
+    pool = next(pool for pool in rules.pools if pool.key == outcome.pool)
+    kept = rules.kept_fen[pool.budget]
+    if prize.key in kept or not rules.charge_fen(prize, outcome.amount_fen):
+        return
+    budget = accounts[Purpose.POOL_BUDGET if pool.own_budget else Purpose.BUDGET, pool.budget]
+    bound(session, budget, least=kept_from(prize, pool, facts, rules))
+    for key in kept:
+        bound(session, accounts[Purpose.STOCK, key], most=facts.stock_left[key])
 
 
 _REFUSALS: dict[Refusal, tuple[type[DomainError], str]] = {

@@ -232,6 +232,11 @@ class Pool:
         """Return the sum of the weights: the odds' denominator."""
         return sum(entry.weight for entry in self.weights)
 
+    @property
+    def budget(self) -> str:
+        """Return the budget that pays its prizes: its own by its key, the campaign's by ""."""
+        return self.key if self.own_budget else ""
+
     def to_json(self) -> Json:
         """Return the pool in its normal form."""
         return {
@@ -363,6 +368,28 @@ class Rules:
     def chain(self, pool: Pool, first: str) -> tuple[str, ...]:
         """Return the prizes to try in order: `first`, the pool's fallback, the campaign's; each once."""
         return tuple(dict.fromkeys((first, *pool.fallback, *self.fallback)))
+
+    @cached_property
+    def paid_out_of(self) -> dict[str, frozenset[str]]:
+        """Return the prizes that each budget may pay: a pool's own by its key, the campaign's by ""."""
+        found: dict[str, frozenset[str]] = {"": frozenset()}
+        for pool in self.pools:
+            keys = {key for entry in pool.weights for key in self.chain(pool, entry.prize)}
+            found[pool.budget] = found.get(pool.budget, frozenset()) | keys
+        return found
+
+    @cached_property
+    def kept_fen(self) -> dict[str, dict[str, int]]:
+        """Return what each budget keeps for each piece of the limited prizes that it pays, in fen (art. 15).
+
+        It is the most that a piece may cost, multipliers counted. A prize that two budgets may pay is kept
+        for by both: which one its pieces will be won out of, nobody knows.
+        """
+        limited = {prize.key: self.most_fen(prize) for prize in self.prizes if prize.stock is not None}
+        return {
+            budget: {key: fen for key, fen in limited.items() if fen and key in keys}
+            for budget, keys in self.paid_out_of.items()
+        }
 
     def worth_fen(self, prize: Prize, *, least: bool = False) -> int:
         """Return what a prize is worth at most (or at least) in fen, before multipliers, rounded up."""

@@ -161,17 +161,28 @@ def post(
 
 
 _WAITING = "saoma.ledger.waiting"
+_ANY = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What becomes of an account: units that come (or, below zero, go), and in how many numbered steps."""
+    """What becomes of an account: units that come (or, below zero, go), and in how many numbered steps.
+
+    least, most: what it may hold afterwards.
+    """
 
     amount: int = 0
     steps: int = 0
+    least: int = 0
+    most: int = _ANY
 
     def plus(self, more: "_Change") -> "_Change":
-        return _Change(self.amount + more.amount, self.steps + more.steps)
+        return _Change(
+            self.amount + more.amount,
+            self.steps + more.steps,
+            max(self.least, more.least),
+            min(self.most, more.most),
+        )
 
 
 @contextmanager
@@ -191,6 +202,16 @@ def hot_rows_last(session: Session) -> Iterator[None]:
 
     if waiting:
         at_the_end(session, lambda: _apply(session, waiting, lost=Replay))
+
+
+def bound(session: Session, account: AccountRef, *, least: int = 0, most: int = _ANY) -> None:
+    """Let a guarded account end up with `least` to `most` units, else the transaction is played again.
+
+    Only within `hot_rows_last`; it costs no statement. An account that nothing is posted to is held all the
+    same until the transaction ends, with what it holds now.
+    """
+    waiting: dict[int, _Change] = session.info[_WAITING]
+    waiting[account.id] = waiting.get(account.id, _Change()).plus(_Change(least=least, most=most))
 
 
 # Each number of rows is a statement of its own; these few are kept.
@@ -269,8 +290,8 @@ def _row(transfer: Transfer, state: dict[int, _Running], now: datetime) -> dict[
     return row
 
 
-@lru_cache(maxsize=16)
-def _update(count: int, *, numbered: bool) -> Prepared:
+@lru_cache(maxsize=32)
+def _update(count: int, *, numbered: bool, bounded: bool) -> Prepared:
     # One statement for all rows: the hot ones are locked once, in the order of their ids.
     def each(name: str) -> ColumnElement[int]:
         changes = [bindparam(f"{name}{n}", type_=BigInt) for n in range(count)]
@@ -278,14 +299,14 @@ def _update(count: int, *, numbered: bool) -> Prepared:
             *((Account.id == bindparam(f"id{n}"), change) for n, change in enumerate(changes)), else_=0
         )
 
-    new: dict[str, Any] = {"balance": Account.balance + each("amount")}
+    after = Account.balance + each("amount")
+    allowed = (after >= each("least")) & (after <= each("most")) if bounded else after >= 0
+    new: dict[str, Any] = {"balance": after}
     if numbered:
         new["sequence"] = Account.sequence + each("steps")
     return Prepared(
         update(Account)
-        .where(
-            Account.id.in_([bindparam(f"id{n}") for n in range(count)]), Account.balance + each("amount") >= 0
-        )
+        .where(Account.id.in_([bindparam(f"id{n}") for n in range(count)]), allowed)
         .values(new)
     )
 
@@ -294,9 +315,13 @@ def _apply(session: Session, changes: Mapping[int, _Change], *, lost: Callable[[
     if not changes:
         return
     numbered = any(change.steps for change in changes.values())
+    bounded = any(change.least > 0 or change.most < _ANY for change in changes.values())
     values: dict[str, int] = {}
     for number, (account, change) in enumerate(sorted(changes.items())):
         values |= {f"id{number}": account, f"amount{number}": change.amount}
         if numbered:
             values[f"steps{number}"] = change.steps
-    _update(len(changes), numbered=numbered).write_later(session, values, rows=len(changes), lost=lost)
+        if bounded:
+            values |= {f"least{number}": change.least, f"most{number}": change.most}
+    statement = _update(len(changes), numbered=numbered, bounded=bounded)
+    statement.write_later(session, values, rows=len(changes), lost=lost)

@@ -52,12 +52,12 @@ def draft(world: CampaignWorld) -> int:
 
 @pytest.fixture
 def running(world: CampaignWorld, draft: int) -> int:
-    """Promises two pieces of 10 yuan out of gold's budget, which has just that; and once one yuan.
+    """Promises two pieces of 10 yuan out of gold's budget, and once one yuan.
 
-    For the yuan there are ten, and of the pieces there is one more.
+    For the yuan there are ten, and of the pieces there is one more, with its money.
     """
-    world.fund(draft, 3000)
-    world.set_aside(draft, "gold", 2000)
+    world.fund(draft, 4000)
+    world.set_aside(draft, "gold", 3000)
     world.stock(draft, "big", 3)
     world.publish(draft)
     return draft
@@ -120,9 +120,23 @@ def test_what_is_promised_stays_while_the_campaign_runs(world: CampaignWorld, ru
     with pytest.raises(PromiseNotBacked):
         move(world, funding.defund, running, "r-2", amount_fen=1, reason="for something else")
     with pytest.raises(PromiseNotBacked):
-        move(world, funding.set_aside, running, "r-3", pool="gold", amount_fen=-1, reason="for the yuan")
+        move(world, funding.set_aside, running, "r-3", pool="gold", amount_fen=-1001, reason="for the yuan")
     left = world.left(running)
-    assert (left["budget"], left["pool_budget:gold"], left["stock:big"]) == (100, 2000, 2)
+    assert (left["budget"], left["pool_budget:gold"], left["stock:big"]) == (100, 3000, 2)
+
+
+def test_pieces_above_the_promise_need_their_money_first(world: CampaignWorld, running: int) -> None:
+    """They can be won, and would be paid with what others were promised."""
+    with pytest.raises(PromiseNotBacked) as refused:
+        move(world, funding.stock_in, running, prize="big", pieces=1)
+    assert [fault.path for fault in refused.value.faults] == ["pools.gold.budget"]
+    world.set_aside(running, "gold", 900)
+    with pytest.raises(PromiseNotBacked):
+        move(world, funding.stock_in, running, prize="big", pieces=1)
+    world.fund(running, 100)
+    world.set_aside(running, "gold", 100)
+    move(world, funding.stock_in, running, prize="big", pieces=1)
+    assert world.left(running)["stock:big"] == 4
 
 
 def test_what_was_won_is_promised_no_more(world: CampaignWorld, running: int) -> None:
@@ -142,8 +156,8 @@ def test_after_the_end_the_rest_can_be_taken_out_and_only_money_added(
     with pytest.raises(WrongState):
         move(world, funding.stock_in, running, prize="big", pieces=1)
     move(world, funding.fund, running, "r-1", amount_fen=10)
-    assert move(world, funding.set_aside, running, "r-2", pool="gold", amount_fen=-2000)
-    assert move(world, funding.defund, running, amount_fen=3010)
+    assert move(world, funding.set_aside, running, "r-2", pool="gold", amount_fen=-3000)
+    assert move(world, funding.defund, running, amount_fen=4010)
     move(world, funding.stock_out, running, prize="big", pieces=3)
     assert set(world.left(running).values()) == {0}
 
@@ -176,8 +190,8 @@ def test_without_rules_there_is_nothing_to_fund(world: CampaignWorld) -> None:
 # --- money that is to leave a running campaign ------------------------------
 
 MOVES: list[tuple[Any, dict[str, Any], dict[str, int]]] = [
-    (funding.defund, {"amount_fen": 300}, {"budget": 700, "pool_budget:gold": 2000}),
-    (funding.set_aside, {"amount_fen": 300, "pool": "gold"}, {"budget": 700, "pool_budget:gold": 2300}),
+    (funding.defund, {"amount_fen": 300}, {"budget": 700, "pool_budget:gold": 3000}),
+    (funding.set_aside, {"amount_fen": 300, "pool": "gold"}, {"budget": 700, "pool_budget:gold": 3300}),
 ]
 
 

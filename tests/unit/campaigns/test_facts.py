@@ -28,6 +28,7 @@ FULL = DrawFacts(
     sold_out=("disney",),
     budget_left_fen=7,
     pool_budgets_left_fen={"p": 8},
+    stock_left={"disney": 0, "yuan": 9},
     signals={"range_hour": 77},
     risk_policy=5,
 )
