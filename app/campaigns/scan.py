@@ -17,7 +17,7 @@ from app.codes.format import Parsed
 from app.codes.operations import ScanResult, record_scan
 from app.codes.outcome import CodeFacts, CodeLevel, ScanOutcome
 from app.identity.queries import Principal
-from app.incentives.operations import CaseReward, reward_case
+from app.incentives.operations import CaseReward, case_scanned
 from app.risk.book import RiskBook
 from app.risk.counting import count_scan
 
@@ -57,8 +57,8 @@ def scan(
 
     `text` may be the place of a code that WeChat has vouched for. `region_hint` is the adcode of the scan,
     `address` the network address, if known. Where `risk` is switched on, a scan of a code that is on sale is
-    counted: one statement more, the last one. A case that store staff scan earns them their reward, once
-    (CODE-09).
+    counted: one statement more, the last one. A case that store staff scan is kept as seen in their store
+    (CODE-03) and earns them their reward, once (CODE-09).
     """
     cluster = principal.cluster
     seen: Seen | None = None
@@ -96,7 +96,7 @@ def scan(
     staff_reward = None
     is_case = result.outcome is ScanOutcome.PACKAGE and seen.code.level is CodeLevel.CASE
     if is_case and seen.may_draw and not principal.virtual:
-        staff_reward = reward_case(
+        staff_reward = case_scanned(
             session,
             case=seen.code,
             person_id=principal.person_id,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.catalogue.queries import product
 from app.codes import queries as codes
+from app.incentives import queries as incentives
 from app.payouts.queries import bills_of
 from app.rewards.queries import award_of_draw
 from app.trace import queries as trace
@@ -26,6 +27,7 @@ _TITLES = {
     "packages": "包装 Packaging",
     "events": "事件 Events",
     "scans": "扫码 Scans",
+    "stores": "门店 Stores",
     "award": "奖励 Award",
     "bills": "打款 Payout",
 }
@@ -72,6 +74,15 @@ def life_of(session: Session, *, code: CodeRef) -> Life:
         "packages": [ref._asdict() for ref in trace.packages_of(session, batch_id=batch_id, index=index)],
         "events": _events(session, code),
         "scans": told,
+        "stores": [
+            {
+                "at": _time(seen.at),
+                "store": seen.store,
+                "dealer": seen.dealer,
+                "person": number(seen.person_id),
+            }
+            for seen in incentives.cases(session, code=(batch_id, index))[::-1]
+        ],
     }
     return life | _won(session, facts.draw_id)
 

@@ -20,6 +20,7 @@ def staff() -> None:
       saoma staff add pe_3x7… --store S-4
       saoma staff list --store S-4
       saoma staff remove pe_3x7…
+      saoma staff cases --store S-4
       saoma staff reward tea-house --points 20 --from 2026-06-01T00:00:00+08:00 --to 2026-09-01T00:00:00+08:00
     """
 
@@ -71,6 +72,33 @@ def list_staff(cli: Cli, /, *, store: str | None, as_json: bool) -> None:
             "points": found.points,
         }
         for found in cli.read(lambda session: queries.staff(session, store_code=store))
+    ]
+    show(rows, as_json=as_json)
+
+
+@staff.command()
+@click.option("--store", help="Only this store.")
+@click.option("--elsewhere", is_flag=True, help="Only cases that were shipped to another store's dealer.")
+@click.option("--limit", default=200, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+@pass_cli
+def cases(cli: Cli, /, *, store: str | None, elsewhere: bool, limit: int, as_json: bool) -> None:
+    """Show which cases the stores have, as their staff scanned them, the latest first."""
+    rows = [
+        {
+            "at": found.at.isoformat(timespec="seconds"),
+            "store": found.store,
+            "dealer": found.dealer,
+            "shipped to": found.shipped_to,
+            "sku": found.sku,
+            "batch": found.batch_id,
+            "index": found.code_index,
+            "person": cli.public("pe", found.person_id),
+            "points": found.points,
+        }
+        for found in cli.read(
+            lambda session: queries.cases(session, store_code=store, elsewhere=elsewhere, limit=limit)
+        )
     ]
     show(rows, as_json=as_json)
 

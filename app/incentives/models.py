@@ -1,7 +1,8 @@
-"""Tables of what store staff earn by scanning cases (CODE-09).
+"""Tables of what store staff earn by scanning cases, and of the channel that their scans tell (CODE-03, 09).
 
 A case has one row in `staff_case_rewards`, and its primary key is the guard: whoever scans it first is
-rewarded, however many scan it at once.
+rewarded, however many scan it at once. In `store_case_scans` it has one for each store that it was seen in,
+whether anything was earned or not.
 """
 
 from datetime import datetime
@@ -53,4 +54,19 @@ class StaffCaseReward(Base):
     person_id: Mapped[int] = ref()
     store_id: Mapped[int] = ref()
     points: Mapped[int] = big_int(doc="points that were granted")
+    at: Mapped[datetime] = moment()
+
+
+class StoreCaseScan(Base):
+    """A case that somebody of a store's staff scanned: the first time in that store."""
+
+    __tablename__ = "store_case_scans"
+    __table_args__ = (Index(None, "store_id", "at"), Index(None, "at"))
+    batch_id: Mapped[int] = ref(primary_key=True)
+    code_index: Mapped[int] = small_int(primary_key=True)
+    store_id: Mapped[int] = ref("stores.id", primary_key=True)
+    person_id: Mapped[int] = ref()
+    shipped_to: Mapped[str | None] = text_column(
+        64, exact=True, nullable=True, doc="code of the dealer that the case had been shipped to by then"
+    )
     at: Mapped[datetime] = moment()

@@ -1,7 +1,8 @@
-"""Registering store staff, and rewarding them for the cases that they scan (CODE-09).
+"""Registering store staff, and what follows when they scan a case (CODE-03, CODE-09).
 
-Only a case that was shipped to the dealer of the scanner's store earns anything: a photograph of a case in
-somebody else's warehouse does not. Nothing is taken back when goods go on to another dealer later.
+That the case is in their store is kept, rewarded or not: it is what the maker learns of the channel. Only a
+case that was shipped to the dealer of the scanner's store earns anything: a photograph of a case in somebody
+else's warehouse does not. Nothing is taken back when goods go on to another dealer later.
 """
 
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from app.codes.outcome import CodeFacts
 from app.db.once import insert_once
 from app.identity.queries import cluster
 from app.incentives.errors import InvalidStaffReward, NotStoreStaff
-from app.incentives.models import MAX_POINTS, StaffCaseReward, StaffReward, StoreStaff
+from app.incentives.models import MAX_POINTS, StaffCaseReward, StaffReward, StoreCaseScan, StoreStaff
 from app.kernel.actor import Actor
 from app.organisation.models import Dealer, Store
 from app.organisation.queries import store_by_code
@@ -95,13 +96,14 @@ def dismiss(session: Session, *, person_id: int) -> None:
         raise NotStoreStaff("this person works in no store; `saoma staff list` shows who does")
 
 
-def reward_case(
+def case_scanned(
     session: Session, *, case: CodeFacts, person_id: int, person_ids: Collection[int], now: datetime
 ) -> CaseReward | None:
-    """Give the staff member who scanned a case the points for it; None when the scanner has none to expect.
+    """Keep that a case is in the store of whoever scanned it, and give them the points for it.
 
-    `person_ids` are all ids of the scanner, of whom one must be registered; of two, the latest counts. The
-    case is active, which the caller has seen. One statement for everybody who works in no store.
+    Returns None when the scanner has no points to expect. `person_ids` are all ids of the scanner, of whom
+    one must be registered; of two, the latest counts. The case is active, which the caller has seen. One
+    statement for everybody who works in no store.
     """
     points = select(StaffReward.points).where(
         StaffReward.brand_id == case.brand_id, StaffReward.starts_at <= now, StaffReward.ends_at > now
@@ -115,9 +117,21 @@ def reward_case(
         .limit(1)
     )
     mine = session.execute(offer).first()
-    if mine is None or mine.points is None:
+    if mine is None:
         return None
-    if case.attributes.get("dealer") != mine.dealer:
+    shipped_to = case.attributes.get("dealer")
+    seen = {
+        "batch_id": case.batch_id,
+        "code_index": case.code_index,
+        "store_id": mine.store_id,
+        "person_id": person_id,
+        "shipped_to": shipped_to,
+        "at": now,
+    }
+    insert_once(session, insert(StoreCaseScan), seen)
+    if mine.points is None:
+        return None
+    if shipped_to != mine.dealer:
         return CaseReward(CaseOutcome.NOT_FOR_STORE, 0)
     row = {
         "batch_id": case.batch_id,

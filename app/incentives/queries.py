@@ -1,4 +1,4 @@
-"""Reading who works where, and what they earned."""
+"""Reading who works where, what they earned, and which cases they saw."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,8 +6,10 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.incentives.models import StaffCaseReward, StaffReward, StoreStaff
-from app.organisation.models import Brand, Store
+from app.catalogue.models import Product
+from app.codes.models import CodeBatch
+from app.incentives.models import StaffCaseReward, StaffReward, StoreCaseScan, StoreStaff
+from app.organisation.models import Brand, Dealer, Store
 
 
 class StaffView(NamedTuple):
@@ -62,6 +64,71 @@ def staff(session: Session, *, store_code: str | None = None) -> list[StaffView]
         StaffView(person_id, store, since, int(cases), int(points))
         for person_id, store, since, cases, points in session.execute(wanted)
     ]
+
+
+class CaseView(NamedTuple):
+    """A case that a store has, as its staff say.
+
+    dealer supplies the store; shipped_to is the dealer that the case had been shipped to when it was scanned:
+    where they differ, goods went another way than they were sent. points were earned there, 0 for none.
+    """
+
+    batch_id: int
+    code_index: int
+    sku: str
+    store: str
+    dealer: str
+    shipped_to: str | None
+    person_id: int
+    points: int
+    at: datetime
+
+
+def cases(
+    session: Session,
+    *,
+    store_code: str | None = None,
+    code: tuple[int, int] | None = None,
+    elsewhere: bool = False,
+    limit: int = 200,
+) -> list[CaseView]:
+    """Return the cases that stores have, the latest first, at most `limit` (CODE-03).
+
+    Of one store, or of one case by batch and index; `elsewhere`: only those that another dealer was sent.
+    """
+    seen = StoreCaseScan
+    earned = (
+        (StaffCaseReward.batch_id == seen.batch_id)
+        & (StaffCaseReward.code_index == seen.code_index)
+        & (StaffCaseReward.store_id == seen.store_id)
+    )
+    wanted = (
+        select(
+            seen.batch_id,
+            seen.code_index,
+            Product.sku,
+            Store.code,
+            Dealer.code,
+            seen.shipped_to,
+            seen.person_id,
+            func.coalesce(StaffCaseReward.points, 0),
+            seen.at,
+        )
+        .join(CodeBatch, CodeBatch.id == seen.batch_id)
+        .join(Product, Product.id == CodeBatch.product_id)
+        .join(Store, Store.id == seen.store_id)
+        .join(Dealer, Dealer.id == Store.dealer_id)
+        .outerjoin(StaffCaseReward, earned)
+        .order_by(seen.at.desc(), seen.batch_id, seen.code_index)
+        .limit(limit)
+    )
+    if store_code is not None:
+        wanted = wanted.where(Store.code == store_code)
+    if code is not None:
+        wanted = wanted.where(seen.batch_id == code[0], seen.code_index == code[1])
+    if elsewhere:
+        wanted = wanted.where(seen.shipped_to != Dealer.code)
+    return [CaseView(*row) for row in session.execute(wanted)]
 
 
 def rewards(session: Session) -> list[RewardView]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.codes.queries import print_pack
-from app.incentives import operations
+from app.incentives import operations, queries
 from tests.factories.store_world import POINTS, set_up
 from tests.support.operators import shell
 from tests.support.shop import OLGA, Shop, Shopper
@@ -61,6 +61,9 @@ def test_a_case_earns_points_once_and_says_so(shop: Shop) -> None:
         "text_en": "This case was not shipped to your store's dealer and earns no points.",
     }
     assert clerk.ok("GET", "/points") == {"points": POINTS}
+    with shop.container.db.read() as session:
+        seen = [(it.store, it.shipped_to, it.points) for it in queries.cases(session)]
+    assert sorted(seen) == [("S-1", "EAST", POINTS), ("S-1", "SOUTH", 0)], "who has which case (CODE-03)"
     (entry,) = clerk.ok("GET", "/points/entries")["items"]
     assert (entry["manner"], entry["points"]) == ("staff_case", POINTS)
     assert shop.faults_of_the_books() == []
@@ -85,6 +88,7 @@ def test_rewards_and_staff_are_set_from_the_shell(
         "to": "2026-08-31T16:00:00+00:00",
     }
     assert json.loads(run("staff", "list", "--store", "S-1", "--json")) == []
+    assert json.loads(run("staff", "cases", "--store", "S-1", "--elsewhere", "--json")) == []
     run("staff", "reward", "tea", "--points", "0", *period, code=2)
     for wrong in ("2026-06-01", "soon"):
         run("staff", "reward", "tea", "--points", "1", "--from", wrong, "--to", wrong, code=2)

@@ -79,6 +79,32 @@ def test_a_reward_holds_from_its_first_moment_to_before_its_end(stores: StoreWor
         assert [(found.brand, found.points) for found in queries.rewards(session)] == [("tea", 7)]
 
 
+def test_every_case_that_staff_scan_tells_where_goods_are(stores: StoreWorld) -> None:
+    """CODE-03: rewarded or not; once for each store, and where it should not be, too."""
+    world, who = stores.world, stores.staff("S-1")
+    stores.scan(who, 0)
+    stores.scan(who, 0)
+    world.wait(minutes=1)
+    stores.scan(who, 10)
+    world.wait(days=31)
+    other = stores.staff("S-2")
+    assert stores.scan(other, 0).staff_reward is None, "no reward any more"
+    stores.scan(world.member(), 1)
+    with world.db.read() as session:
+        told = queries.cases(session)
+        assert [(it.code_index, it.store, it.dealer, it.shipped_to, it.points) for it in told] == [
+            (0, "S-2", "SOUTH", "EAST", 0),
+            (10, "S-1", "EAST", "SOUTH", 0),
+            (0, "S-1", "EAST", "EAST", POINTS),
+        ]
+        assert [it.person_id for it in told] == [other.person_id, who.person_id, who.person_id]
+        assert {it.sku for it in told} == {"T-330"}
+        assert queries.cases(session, elsewhere=True) == told[:2]
+        assert queries.cases(session, store_code="S-1") == told[1:]
+        assert queries.cases(session, code=(stores.cases, 0)) == [told[0], told[2]]
+        assert queries.cases(session, limit=1) == told[:1]
+
+
 def test_who_left_earns_nothing_and_keeps_what_there_was(stores: StoreWorld) -> None:
     who = stores.staff()
     stores.scan(who, 0)
