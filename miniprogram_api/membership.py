@@ -1,5 +1,6 @@
 """The caller: joining, consent, phone number, member code."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,8 @@ from app.identity.interfaces import (
 from app.identity.models import IdentitySource
 from app.identity.queries import Principal
 from app.identity.values import phone_claim
+from app.incentives.errors import NotStoreStaff
+from app.incentives.queries import workplace
 from app.members import member_code
 from app.members import operations as members
 from app.members import queries as memberships
@@ -154,7 +157,7 @@ def join(body: dict[str, Any]) -> Response:
 
 def _source(session: Session, caller: Principal, body: dict[str, Any], now: datetime) -> Source:
     """Return where the caller comes from. An invitation or placement that has ended keeps nobody out."""
-    inviter = placement_id = None
+    placement_id = None
     manner = JoinManner.ACTIVITY
     if "scan" in body:
         cluster = persons.cluster(session, person_id=caller.person_id)
@@ -168,14 +171,30 @@ def _source(session: Session, caller: Principal, body: dict[str, Any], now: date
             manner = JoinManner.PLACEMENT
         except UnknownPlacement:
             pass
-    if "inviter_code" in body:
-        keys = context.container().keyring.signing_keys(member_code.KEY_PURPOSE)
+    source = Source(manner=manner, placement_id=placement_id)
+    return _invited(session, source, body["inviter_code"], now) if "inviter_code" in body else source
+
+
+def _invited(session: Session, source: Source, code: str, now: datetime) -> Source:
+    """Return the source with whoever gave the code; of store staff with their store, for ever (JOIN-18).
+
+    What counts is where they work when somebody joins: who has left invites like any member.
+    """
+    keys = context.container().keyring.signing_keys(member_code.KEY_PURPOSE)
+    for purpose in (Purpose.INVITE, Purpose.RECRUIT):
         try:
-            inviter = member_code.verify(keys, text=body["inviter_code"], now=now, purposes=(Purpose.INVITE,))
-            manner = JoinManner.REFERRAL
+            inviter = member_code.verify(keys, text=code, now=now, purposes=(purpose,))
         except InvalidMemberCode:
-            pass
-    return Source(manner=manner, placement_id=placement_id, inviter_person_id=inviter)
+            continue
+        invited = replace(source, manner=JoinManner.REFERRAL, inviter_person_id=inviter)
+        if purpose is Purpose.INVITE:
+            return invited
+        works = workplace(session, person_ids=persons.cluster(session, person_id=inviter).person_ids)
+        if works is None:
+            return invited
+        guide = context.encode("pe", inviter)
+        return replace(invited, store_ref=works.store, guide_ref=guide)
+    return source
 
 
 @membership.route("/consents/current", methods=["DELETE"])
@@ -210,18 +229,27 @@ def read_me() -> Response:
 
 @membership.route("/me/code")
 @membership.operation(
-    query=CodeQuery, answers={200: CodeAnswer}, refusals=[NotAMember], per_person="60/minute"
+    query=CodeQuery, answers={200: CodeAnswer}, refusals=[NotAMember, NotStoreStaff], per_person="60/minute"
 )
 def read_code(query: dict[str, Any]) -> Response:
-    """Get a member code: for the till, good for a minute, or to invite a friend."""
+    """Get a member code: for the till, good for a minute, to invite a friend, or to recruit for one's store.
+
+    Whoever joins with the code of somebody who works in a store keeps the store and that person as source.
+    """
     purpose = Purpose(query["purpose"])
 
     def work(session: Session, caller: Principal, now: datetime) -> dict[str, Any]:
         cluster = persons.cluster(session, person_id=caller.person_id)
         if memberships.membership(session, person_ids=cluster.person_ids) is None:
             raise NotAMember("join first; the code identifies a member")
+        person_id = caller.person_id
+        if purpose is Purpose.RECRUIT:
+            works = workplace(session, person_ids=cluster.person_ids)
+            if works is None:
+                raise NotStoreStaff("you are not registered as staff of a store; ask your store's supplier")
+            person_id = works.person_id
         keys = context.container().keyring.signing_keys(member_code.KEY_PURPOSE)
-        code = member_code.sign(keys, person_id=caller.person_id, now=now, purpose=purpose)
+        code = member_code.sign(keys, person_id=person_id, now=now, purpose=purpose)
         return {
             "code": code,
             "expires_at": moment(now + LIFETIME[purpose]),

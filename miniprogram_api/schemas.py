@@ -82,7 +82,9 @@ class MemberBody(BaseSchema):
         "[a-z2-7]{8}", 8, metadata=_note("key of the placement that was scanned; a closed one is ignored")
     )
     inviter_code = Pattern(
-        "[A-Z0-9]{10,64}", 64, metadata=_note("a friend's invitation; an outlived one is ignored")
+        "[A-Z0-9]{10,64}",
+        64,
+        metadata=_note("of a friend, or of somebody in a store; an outlived one is ignored"),
     )
     scan = PublicId("sc", metadata=_note("the scan that led here"))
 
@@ -118,7 +120,10 @@ class CodeQuery(BaseSchema):
     purpose = fields.String(
         load_default=Purpose.IDENTIFY.value,
         validate=validate.OneOf(list(Purpose)),
-        metadata=_note("identify: for the till, a minute; invite: for a friend, thirty days"),
+        metadata=_note(
+            "identify: for the till, a minute; invite: for a friend, thirty days; recruit: for customers of"
+            " the store that one works in, twelve hours"
+        ),
     )
 
 

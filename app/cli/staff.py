@@ -62,7 +62,7 @@ def remove(cli: Cli, /, *, person: str) -> None:
 @json_option
 @pass_cli
 def list_staff(cli: Cli, /, *, store: str | None, as_json: bool) -> None:
-    """Show who works where, and how many cases they were rewarded for there."""
+    """Show who works where, what they were rewarded for there, and how many members they brought."""
     rows = [
         {
             "store": found.store,
@@ -70,6 +70,7 @@ def list_staff(cli: Cli, /, *, store: str | None, as_json: bool) -> None:
             "since": found.since.isoformat(timespec="seconds"),
             "cases": found.cases,
             "points": found.points,
+            "members": found.members,
         }
         for found in cli.read(lambda session: queries.staff(session, store_code=store))
     ]

@@ -1,5 +1,6 @@
 """Reading who works where, what they earned, and which cases they saw."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,17 +10,42 @@ from sqlalchemy.orm import Session
 from app.catalogue.models import Product
 from app.codes.models import CodeBatch
 from app.incentives.models import StaffCaseReward, StaffReward, StoreCaseScan, StoreStaff
+from app.members.models import Member
 from app.organisation.models import Brand, Dealer, Store
 
 
+class Workplace(NamedTuple):
+    """The store that somebody works in, by its code, and the person id that they are registered with."""
+
+    store: str
+    person_id: int
+
+
+def workplace(session: Session, *, person_ids: Collection[int]) -> Workplace | None:
+    """Return where somebody with these ids works, or None; of two registrations the latest counts."""
+    wanted = (
+        select(Store.code, StoreStaff.person_id)
+        .join(Store, Store.id == StoreStaff.store_id)
+        .where(StoreStaff.person_id.in_(person_ids))
+        .order_by(StoreStaff.since.desc(), StoreStaff.person_id.desc())
+        .limit(1)
+    )
+    row = session.execute(wanted).first()
+    return None if row is None else Workplace(*row)
+
+
 class StaffView(NamedTuple):
-    """Somebody who works in a store; cases and points are those that they were rewarded for there."""
+    """Somebody who works in a store; cases and points are those that they were rewarded for there.
+
+    members: how many joined with their code, for that store.
+    """
 
     person_id: int
     store: str
     since: datetime
     cases: int
     points: int
+    members: int
 
 
 class RewardView(NamedTuple):
@@ -43,6 +69,12 @@ def staff(session: Session, *, store_code: str | None = None) -> list[StaffView]
         .group_by(StaffCaseReward.store_id, StaffCaseReward.person_id)
         .subquery()
     )
+    recruited = (
+        select(Member.store_ref, Member.inviter_person_id, func.count().label("members"))
+        .where(Member.inviter_person_id.in_(select(StoreStaff.person_id)))
+        .group_by(Member.store_ref, Member.inviter_person_id)
+        .subquery()
+    )
     wanted = (
         select(
             StoreStaff.person_id,
@@ -50,19 +82,24 @@ def staff(session: Session, *, store_code: str | None = None) -> list[StaffView]
             StoreStaff.since,
             func.coalesce(earned.c.cases, 0),
             func.coalesce(earned.c.points, 0),
+            func.coalesce(recruited.c.members, 0),
         )
         .join(Store, Store.id == StoreStaff.store_id)
         .outerjoin(
             earned,
             (earned.c.store_id == StoreStaff.store_id) & (earned.c.person_id == StoreStaff.person_id),
         )
+        .outerjoin(
+            recruited,
+            (recruited.c.store_ref == Store.code) & (recruited.c.inviter_person_id == StoreStaff.person_id),
+        )
         .order_by(Store.code, StoreStaff.person_id)
     )
     if store_code is not None:
         wanted = wanted.where(Store.code == store_code)
     return [
-        StaffView(person_id, store, since, int(cases), int(points))
-        for person_id, store, since, cases, points in session.execute(wanted)
+        StaffView(person_id, store, since, int(cases), int(points), int(members))
+        for person_id, store, since, cases, points, members in session.execute(wanted)
     ]
 
 

@@ -2,7 +2,9 @@
 
 At the till it identifies the member; a screenshot of it is worthless soon after. For inviting friends the
 same code is made for longer and for that purpose alone, so that nobody collects a member's benefits with an
-invitation found on a poster. Upper-case letters and digits only: a QR code holds those in fewer modules.
+invitation found on a poster. Store staff show a third one, which brings their store along (JOIN-18), for a
+shift: it is for who stands before them. Upper-case letters and digits only: a QR code holds those in fewer
+modules.
 """
 
 import base64
@@ -26,9 +28,14 @@ class Purpose(StrEnum):
 
     IDENTIFY = "identify"
     INVITE = "invite"
+    RECRUIT = "recruit"
 
 
-LIFETIME = {Purpose.IDENTIFY: timedelta(seconds=60), Purpose.INVITE: timedelta(days=30)}
+LIFETIME = {
+    Purpose.IDENTIFY: timedelta(seconds=60),
+    Purpose.INVITE: timedelta(days=30),
+    Purpose.RECRUIT: timedelta(hours=12),
+}
 
 
 def sign(
@@ -39,7 +46,7 @@ def sign(
     purpose: Purpose = Purpose.IDENTIFY,
     valid_for: timedelta | None = None,
 ) -> str:
-    """Return the code of a person: 49 characters, good for `valid_for` (60 s, or 30 days to invite)."""
+    """Return the code of a person: 49 characters, good for `valid_for`, else for `LIFETIME[purpose]`."""
     expires_at = now + (valid_for or LIFETIME[purpose])
     sealed = seal(keys, purpose=f"member/{purpose}", number=person_id, expires_at=expires_at)
     return _PREFIX + base64.b32encode(sealed).decode().rstrip("=")

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import insert, update
@@ -210,6 +210,9 @@ def _insert_member(
     now: datetime,
     actor: Actor,
 ) -> None:
+    if source.inviter_person_id in cluster.person_ids:
+        # Nobody invites themselves, through another account neither.
+        source = replace(source, inviter_person_id=None, store_ref=None, guide_ref=None)
     row = {
         "id": new_id(),
         "person_id": person_id,
@@ -218,10 +221,7 @@ def _insert_member(
         "channel": source.channel,
         "manner": source.manner,
         "placement_id": source.placement_id,
-        # Nobody invites themselves, through another account neither.
-        "inviter_person_id": None
-        if source.inviter_person_id in cluster.person_ids
-        else source.inviter_person_id,
+        "inviter_person_id": source.inviter_person_id,
         "store_ref": source.store_ref,
         "guide_ref": source.guide_ref,
     }

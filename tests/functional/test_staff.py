@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.codes.queries import print_pack
 from app.incentives import operations, queries
+from app.members.models import JoinManner, Member
 from tests.factories.store_world import POINTS, set_up
 from tests.support.operators import shell
 from tests.support.shop import OLGA, Shop, Shopper
@@ -34,12 +36,12 @@ def _cases(shop: Shop) -> list[str]:
         return [pack.code(0), pack.code(10)]
 
 
-def _employ(shop: Shop, clerk: Shopper) -> None:
+def _employ(shop: Shop, clerk: Shopper, store: str = "S-1") -> None:
     container = shop.container
     person_id = container.public_ids.decode("pe", clerk.ok("GET", "/me")["person"]["id"])
     container.db.transact(
         lambda session: operations.register(
-            session, person_id=person_id, store_code="S-1", actor=OLGA, now=container.clock.now()
+            session, person_id=person_id, store_code=store, actor=OLGA, now=container.clock.now()
         )
     )
 
@@ -67,6 +69,50 @@ def test_a_case_earns_points_once_and_says_so(shop: Shop) -> None:
     (entry,) = clerk.ok("GET", "/points/entries")["items"]
     assert (entry["manner"], entry["points"]) == ("staff_case", POINTS)
     assert shop.faults_of_the_books() == []
+
+
+def test_who_joins_in_a_store_keeps_it_and_whoever_recruited_them(shop: Shop) -> None:
+    """JOIN-18: for ever, also when that person goes to another store."""
+    _cases(shop)
+    clerk = shop.shopper().member()
+    refused = clerk.get("/me/code?purpose=recruit")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_store_staff")
+    _employ(shop, clerk)
+    code = clerk.ok("GET", "/me/code?purpose=recruit")["code"]
+
+    customer = shop.shopper()
+    customer.login()
+    customer.join(inviter_code=code)
+    clerk_id = clerk.ok("GET", "/me")["person"]["id"]
+    assert _sources(shop) == [("referral", True, "S-1", clerk_id)]
+    _employ(shop, clerk, "S-2")
+    customer.join(inviter_code=clerk.ok("GET", "/me/code?purpose=recruit")["code"])
+    assert _sources(shop) == [("referral", True, "S-1", clerk_id)], "written once"
+
+    shop.container.db.transact(
+        lambda session: operations.dismiss(
+            session, person_id=shop.container.public_ids.decode("pe", clerk_id)
+        )
+    )
+    late = shop.shopper()
+    late.login()
+    late.join(inviter_code=code)
+    assert _sources(shop)[1:] == [("referral", True, None, None)], "works in no store any more"
+    friend = shop.shopper()
+    friend.login()
+    friend.join(inviter_code=clerk.ok("GET", "/me/code?purpose=invite")["code"])
+    assert _sources(shop)[2:] == [("referral", True, None, None)]
+
+
+def _sources(shop: Shop) -> list[tuple[str, bool, str | None, str | None]]:
+    """Where those come from who were invited, in the order of their joining."""
+    wanted = (
+        select(Member.manner, Member.inviter_person_id.is_not(None), Member.store_ref, Member.guide_ref)
+        .where(Member.manner == JoinManner.REFERRAL)
+        .order_by(Member.id)
+    )
+    with shop.container.db.read() as session:
+        return [(str(row[0]), bool(row[1]), row[2], row[3]) for row in session.execute(wanted)]
 
 
 def test_rewards_and_staff_are_set_from_the_shell(

@@ -12,10 +12,12 @@ from app.incentives.errors import InvalidStaffReward, NotStoreStaff
 from app.incentives.operations import CaseOutcome, CaseReward
 from app.ledger.queries import audit
 from app.members import operations as members
+from app.members.models import AgeBand
+from app.members.operations import Source
 from app.organisation.errors import UnknownStore
 from app.points.models import PointsLot
 from app.points.queries import balance
-from tests.factories.campaign_world import OLGA
+from tests.factories.campaign_world import OLGA, POLICY
 from tests.factories.store_world import POINTS, StoreWorld
 
 NOT_THEIRS = CaseReward(CaseOutcome.NOT_FOR_STORE, 0)
@@ -103,6 +105,26 @@ def test_every_case_that_staff_scan_tells_where_goods_are(stores: StoreWorld) ->
         assert queries.cases(session, store_code="S-1") == told[1:]
         assert queries.cases(session, code=(stores.cases, 0)) == [told[0], told[2]]
         assert queries.cases(session, limit=1) == told[:1]
+
+
+def test_members_that_staff_bring_are_counted_for_the_store(stores: StoreWorld) -> None:
+    """JOIN-18."""
+    who = stores.staff("S-1")
+    world = stores.world
+    for store in ("S-1", "S-1", "S-2", None):
+        world.do(
+            members.join,
+            person_id=world.visitor().person_id,
+            policy_version=POLICY,
+            age_band=AgeBand.ADULT,
+            guardian_consent=False,
+            source=Source(inviter_person_id=who.person_id, store_ref=store, guide_ref="pe"),
+            actor=OLGA,
+        )
+    with world.db.read() as session:
+        assert [(it.store, it.members) for it in queries.staff(session)] == [("S-1", 2)]
+        assert queries.workplace(session, person_ids=[who.person_id]) == ("S-1", who.person_id)
+        assert queries.workplace(session, person_ids=[1]) is None
 
 
 def test_who_left_earns_nothing_and_keeps_what_there_was(stores: StoreWorld) -> None:

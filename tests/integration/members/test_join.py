@@ -203,8 +203,10 @@ def test_nobody_invites_themselves_through_another_account(people: People, join:
     other = people.recognise(phone(1)).person_id
     person = people.login("o-1").person_id
     people.attach(person, phone(1))
-    join(person, source=Source(manner=JoinManner.REFERRAL, inviter_person_id=other))
-    assert people.session.scalars(select(Member.inviter_person_id)).one() is None
+    mine = Source(manner=JoinManner.REFERRAL, inviter_person_id=other, store_ref="s-1", guide_ref="g-1")
+    join(person, source=mine)
+    row = people.session.scalars(select(Member)).one()
+    assert (row.inviter_person_id, row.store_ref, row.guide_ref) == (None, None, None)
 
 
 def test_one_human_being_joins_once_through_any_account(people: People, join: Join) -> None:
