@@ -22,7 +22,7 @@ from app.rewards.terms import TERMS, Terms
 from tests.factories.campaign_world import OLGA
 from tests.factories.campaigns import money, pool
 from tests.race.crowd import Crowd
-from tests.support.racing import RaceResult, race
+from tests.support.racing import PATIENCE_SECONDS, RaceResult, race
 
 pytestmark = pytest.mark.race
 
@@ -155,8 +155,8 @@ def test_nobody_helps_with_what_has_lapsed(crowd: Crowd, race_seed: int) -> None
 
 
 def _slowly(session: Session, *arguments: Any) -> bool:
-    """What was looked for may come before what was not found is written."""
-    session.execute(text("SELECT SLEEP(0.05)"))
+    """What was looked for may come before what was not found is written, however long it was held."""
+    session.execute(text(f"SELECT SLEEP({2 * PATIENCE_SECONDS})"))
     return insert_once(session, *arguments)
 
 
