@@ -7,6 +7,9 @@ PYTHON := .venv/bin/python
 # Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
 SAOMA_TEST_WORKERS ?= 2
 
+# Tests and benchmarks start Python some hundred times; each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Show this list
 	@echo "Saoma: from a scanned code to a member, a draw and money in WeChat."
 	@echo

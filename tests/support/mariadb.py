@@ -34,7 +34,12 @@ _PROGRAM_PATH = os.pathsep.join(
 )
 
 # Nobody pulls the plug of a test server, so it need not wait for the disk.
-_RELAXED = ("--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite")
+_RELAXED = (
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-flush-method=nosync",
+    "--skip-innodb-doublewrite",
+    "--skip-sync-frm",
+)
 _DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite")
 
 
