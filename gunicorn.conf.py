@@ -5,12 +5,16 @@ the scheduler included (docs/adr/0011-sizes.md); otherwise `python -m jobs` runs
 SIGTERM: no new connections, requests and calls in flight end, then the process goes.
 """
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
 from app.config import load_settings
 from app.http import metrics
+
+# Nothing that is loaded at the start is rubbish: collecting meanwhile would only look at it again and again.
+gc.disable()
 
 _settings = load_settings(os.environ)
 
@@ -38,7 +42,9 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the scheduler inside the one worker of an embedded installation."""
+    """Collect from here on, but not what was loaded; start the scheduler where one worker holds everything."""
+    gc.freeze()
+    gc.enable()
     if _settings.embedded:
         from jobs.schedule import Scheduler
         from wsgi import container

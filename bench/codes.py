@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from app.codes.format import BatchKey, CodeKeys
 from app.codes.links import CodeLink
-from app.codes.packs import Pack, write_csv
+from app.codes.pack import Pack
+from app.codes.packs import write_csv
 
 rows = int(sys.argv[2])
 pack = Pack(CodeKeys(bytes(32)), BatchKey(bytes(32)), 1, 0, rows, CodeLink("https://codes.example.com/q/"),

@@ -21,7 +21,7 @@ from app.catalogue.operations import create_product
 from app.codes import operations as codes
 from app.codes.models import Scan
 from app.codes.outcome import Placement
-from app.codes.packs import Pack
+from app.codes.pack import Pack
 from app.codes.queries import print_pack
 from app.db.engine import Database
 from app.factory import Container

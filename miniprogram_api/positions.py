@@ -6,10 +6,11 @@ which city somebody is in, and WeChat blurs positions anyway.
 """
 
 import csv
+from bisect import bisect_left, bisect_right
+from math import asin, cos, degrees, radians, sin, sqrt
+from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import NamedTuple, Protocol
 
 from app.config import BadSettings, Settings
 from app.organisation.regions import is_adcode
@@ -34,6 +35,22 @@ class NullPositionRegions:
         return None
 
 
+class _Place(NamedTuple):
+    """A place of the file, in degrees and kilometres."""
+
+    latitude: float
+    longitude: float
+    radius_km: float
+    adcode: str
+
+    def distance_km(self, latitude: float, longitude: float) -> float:
+        here, there = radians(latitude), radians(self.latitude)
+        east = radians(self.longitude - longitude)
+        # The haversine form keeps its precision for places that are close.
+        half = sin((there - here) / 2) ** 2 + cos(here) * cos(there) * sin(east / 2) ** 2
+        return 2 * EARTH_RADIUS_KM * asin(sqrt(min(half, 1.0)))
+
+
 class CsvPositionRegions:
     """Places from a CSV file; see the module's docstring. Raises ValueError for one it cannot use."""
 
@@ -42,29 +59,29 @@ class CsvPositionRegions:
             reader = csv.DictReader(file)
             if not set(reader.fieldnames or ()) >= _COLUMNS:
                 raise ValueError(f"{path}: the first line must name {', '.join(sorted(_COLUMNS))}")
-            rows = list(reader)
-        self._adcodes = [row["adcode"] for row in rows]
-        if not all(is_adcode(adcode) for adcode in self._adcodes):
+            places = [
+                _Place(
+                    float(row["latitude"]), float(row["longitude"]), float(row["radius_km"]), row["adcode"]
+                )
+                for row in reader
+            ]
+        if not all(is_adcode(place.adcode) for place in places):
             raise ValueError(f"{path}: an adcode has six digits and a province")
-        numbers = [[float(row[name]) for name in ("latitude", "longitude", "radius_km")] for row in rows]
-        places = np.array(numbers, dtype=float).reshape(-1, 3)
-        self._latitudes, self._longitudes = np.radians(places[:, 0]), np.radians(places[:, 1])
-        self._radii = places[:, 2]
+        self._places = sorted(places)
+        self._reach = degrees(max((place.radius_km for place in places), default=0.0) / EARTH_RADIUS_KM)
 
     def region(self, latitude: float, longitude: float) -> str | None:
         """Return the adcode of the nearest place that reaches the position, or None."""
-        if not self._adcodes:
-            return None
-        here, east = np.radians(latitude), np.radians(longitude)
-        # The haversine form keeps its precision for places that are close.
-        half = (
-            np.sin((self._latitudes - here) / 2) ** 2
-            + np.cos(here) * np.cos(self._latitudes) * np.sin((self._longitudes - east) / 2) ** 2
-        )
-        distances = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(half))
-        reached = np.where(distances <= self._radii, distances, np.inf)
-        nearest = int(np.argmin(reached))
-        return self._adcodes[nearest] if np.isfinite(reached[nearest]) else None
+        # Only places between these two parallels can reach it.
+        by = attrgetter("latitude")
+        first = bisect_left(self._places, latitude - self._reach, key=by)
+        last = bisect_right(self._places, latitude + self._reach, key=by)
+        reached = [
+            (distance, place.adcode)
+            for place in self._places[first:last]
+            if (distance := place.distance_km(latitude, longitude)) <= place.radius_km
+        ]
+        return min(reached)[1] if reached else None
 
 
 def build(settings: Settings) -> PositionRegions:

@@ -14,7 +14,8 @@ from app.cli.context import Cli, json_option, pass_cli, show
 from app.cli.places import brand_id
 from app.codes import operations, queries
 from app.codes.outcome import CodeLevel, Placement
-from app.codes.packs import Pack, write_csv
+from app.codes.pack import Pack
+from app.codes.packs import write_csv
 from app.codes.sheets import PictureKind, SheetLayout, write_pictures
 from app.kernel.json import Json
 

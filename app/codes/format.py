@@ -38,13 +38,11 @@ since nobody outside can choose a tag, only letters.
 from typing import NamedTuple
 from unicodedata import normalize
 
-import numpy as np
-import numpy.typing as npt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.codes.errors import CodeAltered, NotACode
-from app.codes.permutation import KEY_BYTES, RIGHT_BITS, BlockCipher, Blocks, Permutation, Words
+from app.codes.permutation import KEY_BYTES, BlockCipher, Permutation
 
 VERSION = 1
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -57,23 +55,22 @@ MAX_BATCH_SIZE = 1 << INDEX_BITS
 # Sixteen letters with blanks and hyphens between them, generously.
 MAX_TEXT = 64
 
-_LETTER_BITS = 5
+LETTER_BITS = 5
 _INDEX_MASK = MAX_BATCH_SIZE - 1
-_TAG_MASK = (1 << TAG_BITS) - 1
+TAG_MASK = (1 << TAG_BITS) - 1
 # The generator of GF(32) is x, reduced by x^5 + x^2 + 1.
 _FIELD_POLYNOMIAL = 0b100101
 _SEPARATORS = b" -\t\r\n"
-_CHUNK = 1 << 15
 
 
 def _field_product(left: int, right: int) -> int:
     product = 0
-    for bit in range(_LETTER_BITS):
+    for bit in range(LETTER_BITS):
         if right >> bit & 1:
             product ^= left << bit
-    for bit in reversed(range(_LETTER_BITS, 2 * _LETTER_BITS - 1)):
+    for bit in reversed(range(LETTER_BITS, 2 * LETTER_BITS - 1)):
         if product >> bit & 1:
-            product ^= _FIELD_POLYNOMIAL << (bit - _LETTER_BITS)
+            product ^= _FIELD_POLYNOMIAL << (bit - LETTER_BITS)
     return product
 
 
@@ -83,18 +80,18 @@ def _check_masks() -> tuple[int, ...]:
     Multiplying by a constant in GF(32) is linear over single bits, so the whole sum is five parities:
     five instructions a code instead of sixteen table look-ups.
     """
-    masks = [0] * _LETTER_BITS
+    masks = [0] * LETTER_BITS
     weight = 1
     for place in range(CODE_LETTERS):  # from the check letter to the first
-        for bit in range(_LETTER_BITS):
+        for bit in range(LETTER_BITS):
             product = _field_product(weight, 1 << bit)
-            for row in range(_LETTER_BITS):
-                masks[row] |= (product >> row & 1) << (place * _LETTER_BITS + bit)
+            for row in range(LETTER_BITS):
+                masks[row] |= (product >> row & 1) << (place * LETTER_BITS + bit)
         weight = _field_product(weight, 2)
     return tuple(masks)
 
 
-_MASK_0, _MASK_1, _MASK_2, _MASK_3, _MASK_4 = _MASKS = _check_masks()
+_MASK_0, _MASK_1, _MASK_2, _MASK_3, _MASK_4 = CHECK_MASKS = _check_masks()
 
 
 def _check_sum(letters: int) -> int:
@@ -119,8 +116,6 @@ def _reading_table() -> bytes:
 
 
 _READING = _reading_table()
-# Two letters at a time: ten bits to two bytes.
-_PAIRS = np.frombuffer("".join(a + b for a in ALPHABET for b in ALPHABET).encode(), dtype=np.uint16)
 
 
 def grouped(code: str) -> str:
@@ -140,23 +135,16 @@ class BatchKey:
     """The key of one batch (32 random bytes), ready for use; safe to share between threads."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = BlockCipher(key)
+        self.cipher = BlockCipher(key)
 
     def tag(self, batch_id: int, code_index: int) -> int:
         """Return the 24-bit authentication tag of a code."""
         block = (VERSION << 64 | batch_id << 32 | code_index).to_bytes(16, "little")
-        return int.from_bytes(self._cipher.encrypt(block), "little") & _TAG_MASK
+        return int.from_bytes(self.cipher.encrypt(block), "little") & TAG_MASK
 
     def verifies(self, parsed: Parsed) -> bool:
         """Tell whether a code with these contents was issued under this key."""
         return self.tag(parsed.batch_id, parsed.code_index) == parsed.tag
-
-    def tag_block(self, batch_id: int, indexes: Words) -> Words:
-        """Return the tags of many codes."""
-        blocks = Blocks(len(indexes))
-        blocks.low[:] = indexes | np.uint64(batch_id << 32)
-        blocks.high[:] = VERSION
-        return blocks.encrypt(self._cipher) & np.uint64(_TAG_MASK)
 
 
 class CodeKeys:
@@ -168,18 +156,18 @@ class CodeKeys:
             raise ValueError(f"a code key has {KEY_BYTES} bytes")
         # Each version permutes under a key of its own, so that two versions never share a pair.
         derived = HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"saoma code format %d" % VERSION)
-        self._permutation = Permutation(derived.derive(code_key))
+        self.permutation = Permutation(derived.derive(code_key))
 
     def encode(self, batch_id: int, code_index: int, batch_key: BatchKey) -> str:
         """Return code number `code_index` (0 to 2^27 - 1) of batch `batch_id` (1 to 2^24 - 1): CODE-01.
 
         Raise ValueError when either is out of range: a mistake of ours, never of a shopper.
         """
-        _require_range(batch_id, code_index, 1)
+        require_range(batch_id, code_index, 1)
         plain = (batch_id << INDEX_BITS | code_index) << TAG_BITS | batch_key.tag(batch_id, code_index)
-        letters = self._permutation.forward(plain) << _LETTER_BITS
+        letters = self.permutation.forward(plain) << LETTER_BITS
         letters |= _check_sum(letters) ^ VERSION
-        places = range((CODE_LETTERS - 1) * _LETTER_BITS, -1, -_LETTER_BITS)
+        places = range((CODE_LETTERS - 1) * LETTER_BITS, -1, -LETTER_BITS)
         return "".join(ALPHABET[letters >> place & 31] for place in places)
 
     def parse(self, text: str) -> Parsed:
@@ -191,53 +179,8 @@ class CodeKeys:
         letters = _read_letters(text)
         if _check_sum(letters) != VERSION:
             raise CodeAltered("one or more letters of the code are wrong; compare them with the print")
-        plain = self._permutation.backward(letters >> _LETTER_BITS)
-        return Parsed(plain >> (INDEX_BITS + TAG_BITS), plain >> TAG_BITS & _INDEX_MASK, plain & _TAG_MASK)
-
-    def encode_block(
-        self, batch_id: int, first_index: int, count: int, batch_key: BatchKey
-    ) -> npt.NDArray[np.uint8]:
-        """Return `count` codes from `first_index` on as rows of 16 ASCII bytes: the same as `encode`.
-
-        Raise ValueError when any of them is out of range.
-        """
-        _require_range(batch_id, first_index, count)
-        rows = np.empty((count, CODE_LETTERS), dtype=np.uint8)
-        # Piece by piece: the working memory does not grow with the count.
-        for start in range(0, count, _CHUNK):
-            piece = rows[start : start + _CHUNK]
-            self._encode_piece(batch_id, first_index + start, batch_key, piece)
-        return rows
-
-    def _encode_piece(
-        self, batch_id: int, first_index: int, batch_key: BatchKey, rows: npt.NDArray[np.uint8]
-    ) -> None:
-        indexes = np.arange(first_index, first_index + len(rows), dtype=np.uint64)
-        # The parts of the permutation: batch and the upper bits of the index | its lower bits and the tag.
-        low_bits = RIGHT_BITS - TAG_BITS
-        left = indexes >> np.uint64(low_bits) | np.uint64(batch_id << (INDEX_BITS - low_bits))
-        right = (indexes & np.uint64((1 << low_bits) - 1)) << np.uint64(TAG_BITS)
-        right |= batch_key.tag_block(batch_id, indexes)
-        self._permutation.forward_block(left, right)
-        # The letters: eight in the upper forty bits, seven and the check letter in the lower forty.
-        upper = left << np.uint64(2) | right >> np.uint64(35)
-        lower = (right & np.uint64((1 << 35) - 1)) << np.uint64(_LETTER_BITS)
-        lower |= _check_letters(upper, lower)
-        pairs = rows.view(np.uint16)
-        for place in range(4):
-            shift, mask = np.uint64(30 - 10 * place), np.uint64(1023)
-            pairs[:, place] = _PAIRS[upper >> shift & mask]
-            pairs[:, place + 4] = _PAIRS[lower >> shift & mask]
-
-
-def _check_letters(upper: Words, lower: Words) -> Words:
-    """Return the check letters of many codes, each given as two times eight letters."""
-    letters = np.full(len(upper), VERSION, dtype=np.uint64)
-    for bit, mask in enumerate(_MASKS):
-        # The parity of two words is the parity of their exclusive or.
-        parity = (upper & np.uint64(mask >> 40)) ^ (lower & np.uint64(mask & ((1 << 40) - 1)))
-        letters ^= (np.bitwise_count(parity) & np.uint8(1)).astype(np.uint64) << np.uint64(bit)
-    return letters
+        plain = self.permutation.backward(letters >> LETTER_BITS)
+        return Parsed(plain >> (INDEX_BITS + TAG_BITS), plain >> TAG_BITS & _INDEX_MASK, plain & TAG_MASK)
 
 
 def _read_letters(text: str) -> int:
@@ -257,7 +200,8 @@ def _read_letters(text: str) -> int:
         raise NotACode("a code has only letters and digits, and no letter U") from None
 
 
-def _require_range(batch_id: int, first_index: int, count: int) -> None:
+def require_range(batch_id: int, first_index: int, count: int) -> None:
+    """Raise ValueError when a batch cannot have these codes: a mistake of ours, never of a shopper."""
     if not 1 <= batch_id <= MAX_BATCH_ID:
         raise ValueError("a batch id has 24 bits and is not zero")
     if count < 0 or not 0 <= first_index <= MAX_BATCH_SIZE - count:

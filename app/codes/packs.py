@@ -19,23 +19,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from app.codes import files
-from app.codes.format import CODE_LETTERS, VERSION, BatchKey, CodeKeys
-from app.codes.links import CodeLink
+from app.codes.blocks import encode_block
+from app.codes.format import CODE_LETTERS, VERSION
+from app.codes.pack import INDEX_DIGITS, Pack
 from app.kernel.json import Json
 
 Progress: TypeAlias = Callable[[int], None]
-Rows: TypeAlias = npt.NDArray[np.uint8]
-
-INDEX_DIGITS = 9  # 2^27 - 1 is 134217727
 HEADER = b"index,code,url\r\n"
 
 _BLOCK_ROWS = 1 << 15
@@ -43,36 +40,6 @@ _BUFFERS = 3  # one is filled, one is hashed and written, one waits
 _SYNC_BLOCKS = 32
 _RUN = 10_000
 _FOUR_DIGITS = np.array([list(b"%04d" % number) for number in range(_RUN)], dtype=np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """What is printed: `count` codes of one batch from `first_index` on.
-
-    `about` is what the printer may know of the batch (public id, product, lot); it goes into the manifest.
-    """
-
-    keys: CodeKeys = field(repr=False)
-    batch_key: BatchKey = field(repr=False)
-    batch_id: int
-    first_index: int
-    count: int
-    link: CodeLink
-    about: Mapping[str, Json]
-    created_at: datetime
-
-    @property
-    def name(self) -> str:
-        """The stem of the pack's files."""
-        return f"batch-{self.batch_id}-{self.first_index:0{INDEX_DIGITS}}-{self.count}"
-
-    def codes(self, first_index: int, count: int) -> Rows:
-        """Return codes as rows of 16 ASCII bytes."""
-        return self.keys.encode_block(self.batch_id, first_index, count, self.batch_key)
-
-    def code(self, index: int) -> str:
-        """Return one code."""
-        return self.keys.encode(self.batch_id, index, self.batch_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +169,7 @@ class _CsvRows:
 
     def fill(self, first_index: int, count: int) -> memoryview:
         """Return `count` rows from `first_index` on; they are valid until the next call."""
+        pack = self._pack
         row = 0
         while row < count:
             # Indexes run on, so up to ten thousand rows share their upper digits.
@@ -210,7 +178,7 @@ class _CsvRows:
             self._digits[row : row + length, :-4] = np.frombuffer(b"%05d" % upper, dtype=np.uint8)
             self._digits[row : row + length, -4:] = _FOUR_DIGITS[lower : lower + length]
             row += length
-        codes = self._pack.codes(first_index, count)
+        codes = encode_block(pack.keys, pack.batch_id, first_index, count, pack.batch_key)
         self._code[:count] = codes
         self._url_code[:count] = codes
         return self._rows[:count].ravel().data

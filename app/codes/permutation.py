@@ -16,29 +16,23 @@ brand prints 2^34 codes in all. The attacks known on Feistel networks with more 
 are tiny (8 or 10 bits), far from 37. Ten is what NIST chose for FF1, whose parts may be as small as 10
 bits; the four rounds above six cost 1.2 µs a check.
 
-The same network in two forms: `backward` and `forward` on one Python integer, `forward_block` on arrays,
-where one call of AES serves a whole block of codes. Tests hold them equal.
+Here it works on one Python integer, backward and forward; app.codes.blocks has it for many at once.
 """
 
 import threading
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-Words: TypeAlias = npt.NDArray[np.uint64]
 
 LEFT_BITS = 38
 RIGHT_BITS = 37
 KEY_BYTES = 32
+ROUNDS = 10
 
 _LEFT_MASK = (1 << LEFT_BITS) - 1
 _RIGHT_MASK = (1 << RIGHT_BITS) - 1
-_ROUNDS = 10
 _AES_BLOCK = 16
 # One pair of rounds: the constants that the left part's round and the right part's round carry.
-_PAIRS = tuple(((2 * pair) << 64, (2 * pair + 1) << 64) for pair in range(_ROUNDS // 2))
+_PAIRS = tuple(((2 * pair) << 64, (2 * pair + 1) << 64) for pair in range(ROUNDS // 2))
 _PAIRS_BACK = tuple(reversed(_PAIRS))
 
 
@@ -58,32 +52,15 @@ class BlockCipher(threading.local):
         self.encrypt_into = context.update_into
 
 
-class Blocks:
-    """Many AES blocks in and out, two little-endian words each; filled, encrypted and read in turns."""
-
-    def __init__(self, count: int) -> None:
-        words = np.empty((count, 2), dtype="<u8")
-        # The library wants one byte less than a block of slack behind the output.
-        results = np.empty((count + 1, 2), dtype="<u8")
-        self.low, self.high = words[:, 0], words[:, 1]
-        self.result = results[:-1, 0]
-        self._input, self._output = words.view(np.uint8).ravel().data, results.view(np.uint8).ravel().data
-
-    def encrypt(self, cipher: BlockCipher) -> Words:
-        """Encrypt `low | high << 64` of every row and return the low words, valid until the next call."""
-        cipher.encrypt_into(self._input, self._output)
-        return self.result
-
-
 class Permutation:
     """The permutation that belongs to one key of 32 bytes; safe to share between threads."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = BlockCipher(key)
+        self.cipher = BlockCipher(key)
 
     def forward(self, number: int) -> int:
         """Return the image of `number` (75 bits)."""
-        encrypt = self._cipher.encrypt
+        encrypt = self.cipher.encrypt
         left, right = number >> RIGHT_BITS, number & _RIGHT_MASK
         for left_round, right_round in _PAIRS:
             block = encrypt((right | left_round).to_bytes(_AES_BLOCK, "little"))
@@ -94,7 +71,7 @@ class Permutation:
 
     def backward(self, number: int) -> int:
         """Return the number whose image is `number` (75 bits)."""
-        encrypt = self._cipher.encrypt
+        encrypt = self.cipher.encrypt
         left, right = number >> RIGHT_BITS, number & _RIGHT_MASK
         for left_round, right_round in _PAIRS_BACK:
             block = encrypt((left | right_round).to_bytes(_AES_BLOCK, "little"))
@@ -102,14 +79,3 @@ class Permutation:
             block = encrypt((right | left_round).to_bytes(_AES_BLOCK, "little"))
             left ^= int.from_bytes(block, "little") & _LEFT_MASK
         return left << RIGHT_BITS | right
-
-    def forward_block(self, left: Words, right: Words) -> None:
-        """Replace many numbers by their images, in place; part by part (38 and 37 bits)."""
-        blocks = Blocks(len(left))
-        for number in range(0, _ROUNDS, 2):
-            blocks.low[:] = right
-            blocks.high[:] = number
-            left ^= blocks.encrypt(self._cipher) & np.uint64(_LEFT_MASK)
-            blocks.low[:] = left
-            blocks.high[:] = number + 1
-            right ^= blocks.encrypt(self._cipher) & np.uint64(_RIGHT_MASK)

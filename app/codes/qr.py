@@ -14,14 +14,12 @@ PNG, SVG and PDF are drawn here: a picture of two colours needs no imaging libra
 come out on every machine with the same zlib.
 """
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import qrcode
 from qrcode.constants import ERROR_CORRECT_M
 from qrcode.util import QRData
@@ -31,6 +29,7 @@ from app.codes.links import CodeLink
 
 # The standard asks for four light modules around.
 QUIET = 4
+_DARK = re.compile("1+")
 _BYTES: Final = 4  # the library's name for byte mode is not typed narrowly enough
 
 
@@ -46,22 +45,21 @@ class Matrix:
         """How many modules it measures with the quiet zone."""
         return self.size + 2 * QUIET
 
-    @cached_property
-    def modules(self) -> npt.NDArray[np.uint8]:
-        """The modules with the quiet zone around: 1 is dark."""
-        count = self.size * self.size
-        padding = -count % 8
-        raw = (self.bits << padding).to_bytes((count + padding) // 8)
-        dark = np.unpackbits(np.frombuffer(raw, dtype=np.uint8), count=count).reshape(self.size, self.size)
-        return np.pad(dark, QUIET)
+    def rows(self) -> list[str]:
+        """Return the rows from the top, each as `size` digits, without the quiet zone."""
+        digits = f"{self.bits:0{self.size * self.size}b}"
+        return [digits[start : start + self.size] for start in range(0, len(digits), self.size)]
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """Return the runs of dark modules side by side, each as column, row and length in modules."""
-        # The quiet zone is light at both ends of every row, so changes come in pairs: begins, ends.
-        changes = np.flatnonzero(np.diff(self.modules.ravel()))
-        begins, ends = changes[::2] + 1, changes[1::2] + 1
-        rows, columns = np.divmod(begins, self.width)
-        return list(zip(columns.tolist(), rows.tolist(), (ends - begins).tolist(), strict=True))
+        """Return the runs of dark modules side by side, each as column, row and length in modules.
+
+        Columns and rows count from the corner of the quiet zone.
+        """
+        return [
+            (run.start() + QUIET, number + QUIET, run.end() - run.start())
+            for number, row in enumerate(self.rows())
+            for run in _DARK.finditer(row)
+        ]
 
 
 class LinkQr:
@@ -127,13 +125,19 @@ def _matrix(code: "qrcode.QRCode[Any]") -> Matrix:
 def png(matrix: Matrix, *, module_pixels: int = 10) -> bytes:
     """Return a PNG of black on white, one bit a pixel, `module_pixels` pixels a module."""
     side = matrix.width * module_pixels
-    light = np.packbits(np.repeat(matrix.modules ^ 1, module_pixels, axis=1), axis=1)
+    quiet = "0" * QUIET
+    empty = "0" * matrix.width
+    rows = [empty] * QUIET + [quiet + row + quiet for row in matrix.rows()] + [empty] * QUIET
+    # In a PNG of one bit 1 is white; what fills the last byte of a line is nothing.
+    pixels = str.maketrans({"0": "1" * module_pixels, "1": "0" * module_pixels})
+    bytes_a_line = (side + 7) // 8
     # The first pixel row of a module row as it is (filter 0), the others "as above" (filter 2).
-    lines = np.zeros((matrix.width, module_pixels, 1 + light.shape[1]), dtype=np.uint8)
-    lines[:, 0, 1:] = light
-    lines[:, 1:, 0] = 2
+    same = (b"\2" + bytes(bytes_a_line)) * (module_pixels - 1)
+    lines = b"".join(
+        b"\0" + (int(row.translate(pixels), 2) << (-side % 8)).to_bytes(bytes_a_line) + same for row in rows
+    )
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks

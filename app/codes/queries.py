@@ -29,7 +29,7 @@ from app.codes.models import (
     Scan,
 )
 from app.codes.outcome import CodeFacts, CodeLevel, Placement, ScanOutcome
-from app.codes.packs import Pack
+from app.codes.pack import Pack
 from app.db.prepared import Prepared
 from app.organisation.models import Brand
 

@@ -17,15 +17,8 @@ from typing import Any, BinaryIO
 from app.codes import files, qr
 from app.codes.errors import InvalidLayout
 from app.codes.format import grouped
-from app.codes.packs import (
-    INDEX_DIGITS,
-    Manifest,
-    Pack,
-    PackFile,
-    Progress,
-    read_state,
-    write_state,
-)
+from app.codes.pack import INDEX_DIGITS, Pack
+from app.codes.packs import Manifest, PackFile, Progress, read_state, write_state
 from app.codes.pdf import A4, PdfFile
 from app.codes.qr import LinkQr
 
@@ -153,7 +146,7 @@ class _Part:
     count: int
 
     def codes(self) -> list[str]:
-        return [row.tobytes().decode() for row in self.pack.codes(self.first_index, self.count)]
+        return [self.pack.code(index) for index in range(self.first_index, self.first_index + self.count)]
 
 
 def _write_part(

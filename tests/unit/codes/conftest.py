@@ -7,7 +7,7 @@ import pytest
 
 from app.codes.format import BatchKey, CodeKeys
 from app.codes.links import CodeLink
-from app.codes.packs import Pack
+from app.codes.pack import Pack
 
 MakePack = Callable[..., Pack]
 

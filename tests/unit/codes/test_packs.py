@@ -268,7 +268,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from app.codes.format import BatchKey, CodeKeys
 from app.codes.links import CodeLink
-from app.codes.packs import Pack, write_csv
+from app.codes.pack import Pack
+from app.codes.packs import write_csv
 pack = Pack(CodeKeys(bytes(32)), BatchKey(bytes(32)), 5, 0, int(sys.argv[2]),
     CodeLink("https://codes.example.com/q/"), {}, datetime(2026, 11, 1, tzinfo=UTC))
 write_csv(pack, Path(sys.argv[1]))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.codes.permutation import LEFT_BITS, RIGHT_BITS, BlockCipher, Blocks, Permutation
+from app.codes.blocks import Blocks, permute
+from app.codes.permutation import LEFT_BITS, RIGHT_BITS, BlockCipher, Permutation
 
 NUMBERS = st.integers(0, (1 << 75) - 1)
 KEYS = st.binary(min_size=32, max_size=32)
@@ -27,7 +28,7 @@ def test_many_at_once_are_what_each_is_alone(key: bytes, numbers: list[int]) -> 
     permutation = Permutation(key)
     left = np.array([number >> RIGHT_BITS for number in numbers], dtype=np.uint64)
     right = np.array([number & ((1 << RIGHT_BITS) - 1) for number in numbers], dtype=np.uint64)
-    permutation.forward_block(left, right)
+    permute(permutation, left, right)
     images = [int(high) << RIGHT_BITS | int(low) for high, low in zip(left, right, strict=True)]
     assert images == [permutation.forward(number) for number in numbers]
 
@@ -38,7 +39,7 @@ def test_no_two_numbers_share_an_image() -> None:
     count = 1 << 18
     left = np.arange(count, dtype=np.uint64) >> np.uint64(13)
     right = (np.arange(count, dtype=np.uint64) & np.uint64(8191)) << np.uint64(24)
-    permutation.forward_block(left, right)
+    permute(permutation, left, right)
     assert left.max() < 1 << LEFT_BITS
     assert right.max() < 1 << RIGHT_BITS
     together = np.stack([left, right], axis=1)
@@ -73,7 +74,7 @@ def test_threads_share_a_permutation_while_large_blocks_run() -> None:
 
     def many() -> bool:
         for _ in range(10):
-            permutation.forward_block(left.copy(), left.copy())
+            permute(permutation, left.copy(), left.copy())
         return True
 
     interval = sys.getswitchinterval()

@@ -33,6 +33,18 @@ def enlarged(dark: npt.NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray((1 - np.kron(dark, np.ones((6, 6), dtype=np.uint8))) * 255)
 
 
+def modules(matrix: qr.Matrix) -> npt.NDArray[np.uint8]:
+    """Return what the rows say, with the quiet zone around."""
+    rows = [[int(digit) for digit in row] for row in matrix.rows()]
+    return np.pad(np.array(rows, dtype=np.uint8), qr.QUIET)
+
+
+def pixels(png: bytes) -> npt.NDArray[np.uint8]:
+    image = Image.open(io.BytesIO(png))
+    image.load()
+    return 1 - np.array(image, dtype=np.uint8)
+
+
 def from_path(path: str, side: int) -> npt.NDArray[np.uint8]:
     """Draw the path of an SVG, which is made of rectangles one module high."""
     dark = np.zeros((side, side), dtype=np.uint8)
@@ -54,7 +66,7 @@ def test_the_modules_are_the_librarys(code: str) -> None:
     library.add_data(QRData(LINK.url(code), mode=4))
     library.make(fit=False)
     expected = np.array(library.get_matrix(), dtype=np.uint8)
-    assert np.array_equal(LINK_QR.matrix(code).modules, expected)
+    assert np.array_equal(modules(LINK_QR.matrix(code)), expected)
 
 
 @given(CODES)
@@ -74,25 +86,23 @@ def test_a_decoder_reads_the_svg(code: str) -> None:
     root = ET.fromstring(qr.svg(matrix))
     assert root.get("viewBox") == f"0 0 {matrix.width} {matrix.width}"
     _, dark = root
-    modules = from_path(dark.attrib["d"], matrix.width)
-    assert np.array_equal(modules, matrix.modules)
-    assert read(enlarged(modules)) == [LINK.url(code)]
+    drawn = from_path(dark.attrib["d"], matrix.width)
+    assert np.array_equal(drawn, modules(matrix))
+    assert read(enlarged(drawn)) == [LINK.url(code)]
 
 
 @pytest.mark.parametrize("module_pixels", [1, 2, 3, 7, 20])
 def test_a_png_has_the_size_that_was_asked_for(module_pixels: int) -> None:
     matrix = LINK_QR.matrix("A" * 16)
-    image = Image.open(io.BytesIO(qr.png(matrix, module_pixels=module_pixels)))
-    image.load()
-    assert image.size == (matrix.width * module_pixels,) * 2
-    shrunk = np.array(image, dtype=np.uint8)[::module_pixels, ::module_pixels]
-    assert np.array_equal(1 - shrunk, matrix.modules)
+    dark = pixels(qr.png(matrix, module_pixels=module_pixels))
+    assert np.array_equal(dark, np.kron(modules(matrix), np.ones((module_pixels,) * 2, dtype=np.uint8)))
 
 
 def test_the_quiet_zone_is_light() -> None:
-    modules = LINK_QR.matrix("0" * 16).modules
-    for edge in (modules[:4], modules[-4:], modules[:, :4], modules[:, -4:]):
+    dark = pixels(qr.png(LINK_QR.matrix("0" * 16), module_pixels=1))
+    for edge in (dark[:4], dark[-4:], dark[:, :4], dark[:, -4:]):
         assert not edge.any()
+    assert dark[4].any()
 
 
 @pytest.mark.parametrize("prefix", ["https://a.cn/", "https://codes.example.com/" + "long/" * 18])
@@ -100,7 +110,7 @@ def test_short_and_long_prefixes_get_the_version_they_need(prefix: str) -> None:
     link = CodeLink(prefix)
     link_qr = LinkQr(link)
     code = "0123456789ABCDEF"
-    assert read(enlarged(link_qr.matrix(code).modules)) == [link.url(code)]
+    assert read(enlarged(modules(link_qr.matrix(code)))) == [link.url(code)]
 
 
 @pytest.mark.parametrize("code", ["A" * 15, "A" * 17])
@@ -111,4 +121,4 @@ def test_only_whole_codes_are_drawn(code: str) -> None:
 
 @pytest.mark.parametrize("text", ["x", "M1.abc-def_123~ghi", "会员码 42"])
 def test_any_short_text_can_be_drawn(text: str) -> None:
-    assert read(enlarged(qr.text_matrix(text).modules)) == [text]
+    assert read(enlarged(modules(qr.text_matrix(text)))) == [text]
