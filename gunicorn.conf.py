@@ -42,7 +42,7 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Collect from here on, but not what was loaded; start the scheduler where one worker holds everything."""
+    """Collect garbage from here on, but not what was loaded; start the embedded scheduler."""
     gc.freeze()
     gc.enable()
     if _settings.embedded:
