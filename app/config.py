@@ -23,6 +23,17 @@ class BadSettings(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class CaptchaAccount:
+    """Tencent Cloud Captcha: who asks (secret id and key), and about which captcha app with which key."""
+
+    api_url: str
+    secret_id: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    app_id: int
+    app_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one process; `docs/settings.md` explains each."""
 
@@ -56,6 +67,7 @@ class Settings:
     sms_per_day: int
     alert_minutes: int
     diversion: tuple[int, int, int] = (3, 3, 30)
+    captcha: CaptchaAccount | None = None
 
     @property
     def embedded(self) -> bool:
@@ -229,6 +241,42 @@ def _optional_path(text: str) -> Path | None:
     return Path(text)
 
 
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{0,128}", text):
+        raise ValueError("must be at most 128 letters, digits and signs without spaces")
+    return text
+
+
+def _app_number(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
+        raise ValueError("must be the number that the captcha console shows, such as 190000001")
+    return int(text)
+
+
+_CAPTCHA = ("SECRET_ID", "SECRET_KEY", "APP_ID", "APP_KEY")
+
+
+def _captcha(reader: _Reader, platform: str | None) -> CaptchaAccount | None:
+    """Return the captcha account; None when nothing of it is set. Half of one is a fault."""
+    url = reader.take(
+        "SAOMA_CAPTCHA_API_URL",
+        _origin("https", "http"),
+        platform or "https://captcha.tencentcloudapi.com",
+        "",
+    )
+    given = {name: reader.take(f"SAOMA_CAPTCHA_{name}", _token, "", "") for name in _CAPTCHA}
+    if not any(given.values()):
+        return None
+    faults = len(reader.faults)
+    reader.faults += [
+        f"SAOMA_CAPTCHA_{name}: is needed with the others" for name in _CAPTCHA if not given[name]
+    ]
+    number = reader.take("SAOMA_CAPTCHA_APP_ID", _app_number, "0", 0) if given["APP_ID"] else 0
+    if len(reader.faults) > faults:
+        return None
+    return CaptchaAccount(url, given["SECRET_ID"], given["SECRET_KEY"], number, given["APP_KEY"])
+
+
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from `environ`; raise BadSettings with every fault found."""
     reader = _Reader(environ)
@@ -270,6 +318,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         sms_per_day=take("SAOMA_SMS_PER_DAY", _whole(1, 1000), "10", 10),
         alert_minutes=take("SAOMA_ALERT_MINUTES", _whole(1, 1440), "15", 15),
         diversion=take("SAOMA_DIVERSION", _diversion, "3,3,30", (3, 3, 30)),
+        captcha=_captcha(reader, platform),
     )
     if settings.master_keys and settings.sealing_version not in {None, *settings.master_keys}:
         reader.faults.append("SAOMA_SEALING_VERSION: must be one of the versions in SAOMA_MASTER_KEYS")

@@ -25,6 +25,7 @@ from app.db.engine import Database
 from app.db.keys import require_keys
 from app.db.nodes import claim_node
 from app.db.secrets import KeyRing
+from app.gateways.captcha import TencentCaptchas
 from app.gateways.mail import NullMailer, SmtpMailer, read_server
 from app.gateways.market_codes import FILE_DEADLINE_SECONDS, LARGEST_FILE_BYTES, WeChatMarketCodes
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
@@ -35,6 +36,7 @@ from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.gateways.sms import NullTexter, WebhookTexter
+from app.gateways.tc3 import CloudKey
 from app.gateways.tokens import TokenProvider
 from app.gateways.wechat import WeChatApi
 from app.http.kit import build_app
@@ -55,6 +57,7 @@ from app.reconciliation.handlers import FetchStatements
 from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
 from app.risk.book import RiskBook
+from app.risk.interfaces import Captchas
 from app.risk.ranks import RankDesk
 from app.vouchers.interfaces import VoucherSupplier
 from app.vouchers.operations import StockFile
@@ -73,6 +76,7 @@ class Container:
     campaign_book: CampaignBook
     risk_book: RiskBook
     risk_ranks: RankDesk | None
+    captchas: Captchas | None
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     messages: MessageReader
@@ -145,8 +149,9 @@ def build_container(
         public_ids=PublicIds(keyring.derive("public-ids")),
         code_book=CodeBook(CodeKeys(settings.code_key), CodeLink(settings.link_prefix)),
         campaign_book=CampaignBook(),
-        risk_book=RiskBook(),
+        risk_book=RiskBook(captchas=settings.captcha is not None),
         risk_ranks=RankDesk(WeChatRiskRanks(api, tokens)) if settings.risk_rank else None,
+        captchas=_captchas(settings),
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
         messages=PushedMessages(),
@@ -166,6 +171,14 @@ def _payments(api_url: str) -> TransferGateway:
             PayMethod.RED_PACKET: WeChatRedPackets(api_url),
         }
     )
+
+
+def _captchas(settings: Settings) -> Captchas | None:
+    account = settings.captcha
+    if account is None:
+        return None
+    key = CloudKey(account.secret_id, account.secret_key)
+    return TencentCaptchas(account.api_url, key=key, app_id=account.app_id, app_key=account.app_key)
 
 
 def _texter(settings: Settings) -> Texter:

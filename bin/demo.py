@@ -73,6 +73,9 @@ def prepare() -> dict[str, str]:
         kept[name] = str(number)
         _require_free(name, number)
     kept["SAOMA_DATA"] = str(data)
+    kept.setdefault("SAOMA_CAPTCHA_APP_ID", "190000001")
+    for name in ("SECRET_ID", "SECRET_KEY", "APP_KEY"):
+        kept.setdefault(f"SAOMA_CAPTCHA_{name}", secrets.token_hex(16))
     _write_private(file, "".join(f"{name}={value}\n" for name, value in kept.items()))
     # A line per request would push the addresses off the screen.
     quiet = {"SAOMA_LOG_LEVEL": "WARNING"}

@@ -25,7 +25,7 @@ from app.campaigns import operations as campaigns
 from app.catalogue.operations import create_product
 from app.codes import operations as codes
 from app.codes.outcome import Placement
-from app.config import load_settings
+from app.config import CaptchaAccount, load_settings
 from app.db import migrate
 from app.db import secrets as keyring
 from app.db.engine import Database
@@ -61,6 +61,8 @@ def seed(environment: Mapping[str, str], sandbox: str, say: Say) -> None:
     claim_node(db)
     keys = _platform_keys(settings.data / "demo-platform.json")
     platform = _register_on_platform(sandbox, keys)
+    if settings.captcha is not None:
+        _register_captcha_app(sandbox, settings.captcha)
     with db.read() as session:
         present = bool(brands(session))
     if not present:
@@ -72,6 +74,11 @@ def seed(environment: Mapping[str, str], sandbox: str, say: Say) -> None:
         _make_accounts(db, file)
         say(f"made console accounts; their names and passwords are in {file}")
     db.dispose()
+
+
+def _register_captcha_app(sandbox: str, account: CaptchaAccount) -> None:
+    names = ("app_id", "app_key", "secret_id", "secret_key")
+    _call(sandbox, "/captchas", {name: getattr(account, name) for name in names})
 
 
 def _make_accounts(db: Database, file: Path) -> None:

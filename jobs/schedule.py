@@ -30,6 +30,7 @@ from app.reconciliation import closing as reconciliation
 from app.reconciliation.operations import ask_due
 from app.rewards import operations as rewards
 from app.risk import counting, watch
+from app.risk.captchas import purge_captcha_tickets
 from app.tax import operations as tax
 from app.trace import detection
 from app.trace.diversion import DiversionRules
@@ -98,6 +99,7 @@ def purge(container: Container) -> int:
         + _portions(lambda: db.transact(lambda session: goods.forget_addresses(session, now=now)))
         + _portions(lambda: db.transact(lambda session: tax.forget_identities(session, now=now)))
         + _portions(lambda: db.transact(lambda session: market.purge_tickets(session, now=now)))
+        + _portions(lambda: db.transact(lambda session: purge_captcha_tickets(session, now=now)))
     )
 
 

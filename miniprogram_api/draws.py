@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import queries, unlocking
 from app.campaigns.errors import (
+    CaptchaNeeded,
     CodeNotDrawable,
     DrawCapReached,
     DrawRefused,
@@ -30,8 +31,10 @@ from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
 from app.organisation import queries as organisation
 from app.rewards.errors import PhoneWanted
+from app.risk.errors import CaptchaUnavailable
 from app.risk.watch import Hit, note_hit
 from miniprogram_api import context, present
+from miniprogram_api.captchas import captcha_passed
 from miniprogram_api.positions import PositionRegions
 from miniprogram_api.schemas import DrawAnswer, DrawBody
 
@@ -55,6 +58,8 @@ draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="
         DrawCapReached,
         DrawRefused,
         VerificationNeeded,
+        CaptchaNeeded,
+        CaptchaUnavailable,
         SoldOut,
     ],
     idempotency="needed",
@@ -72,11 +77,16 @@ def create_draw(body: dict[str, Any]) -> Response:
     A code is drawn once, by one person, for ever. The person who has drawn it gets the same draw again. A
     campaign may ask for the phone number first: give it, or say that it was declined, with a new key.
 
-    What looks like abuse may have to show a phone number (`verification_needed`), may win an award that is
-    held for a review, or is refused with `reasons`; the odds are the same for everybody.
+    What looks like abuse may have to show a phone number (`verification_needed`) or solve a captcha, may win
+    an award that is held for a review, or is refused with `reasons`; the odds are the same for everybody.
+
+    `captcha_needed` names the captcha app to open. Draw again with its ticket as `captcha_ticket` and a new
+    key: a ticket is good for this scan alone. After `captcha_unavailable` send the very same request again.
     """
     container = context.container()
     scan_id = context.decode("sc", body["scan"])
+    ticket = body.get("captcha_ticket")
+    passed = captcha_passed(ticket, scan_id=scan_id, operation="create_draw")
     rank, asked = _risk_rank()
     visit = Visit(
         address=request.remote_addr,
@@ -85,6 +95,7 @@ def create_draw(body: dict[str, Any]) -> Response:
         phone_declined=body["phone_declined"],
         rank=rank,
         rank_asked=asked,
+        captcha_passed=passed,
     )
 
     hits: list[Hit] = []
@@ -101,8 +112,11 @@ def create_draw(body: dict[str, Any]) -> Response:
                 visit=visit,
                 risk=container.risk_book,
             )
-        except (DrawRefused, VerificationNeeded) as refused:
+        except (DrawRefused, VerificationNeeded, CaptchaNeeded) as refused:
             hits.extend([refused.hit] if refused.hit is not None else [])
+            if isinstance(refused, CaptchaNeeded) and container.captchas is not None:
+                app = {"captcha_app_id": str(container.captchas.app_id)}
+                refused.extra |= {**app, "captcha_refused": ticket is not None}
             raise
         award = None if played.award is None else present.award(played.award)
         return Answer(201, {"draw": present.draw(played.draw), "award": award})

@@ -277,6 +277,12 @@ class DrawBody(BaseSchema):
     phone_declined = Yes(
         load_default=False, metadata=_note("the shopper was asked for a phone number and declined")
     )
+    captcha_ticket = Pattern(
+        r"[\x21-\x7e]+",
+        1024,
+        allow_none=True,
+        metadata=_note("what the captcha plugin gave for this scan, after `captcha_needed`"),
+    )
 
 
 class DrawAnswer(BaseSchema):

@@ -1,8 +1,8 @@
-"""The four dialects in which the sandbox refuses a request.
+"""The five dialects in which the sandbox refuses a request.
 
-Tencent has three of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a
-``code`` for WeChat Pay v3, an ``err_code`` in XML for v2); the administration endpoints of the sandbox itself
-speak the fourth.
+Tencent has four of them (an ``errcode`` inside HTTP 200 for the mini-program API, an HTTP status with a
+``code`` for WeChat Pay v3, an ``err_code`` in XML for v2, an ``Error`` inside HTTP 200 for Tencent
+Cloud); the administration endpoints of the sandbox itself speak the fifth.
 """
 
 from __future__ import annotations
@@ -80,6 +80,19 @@ class PacketError(Exception):
         self.code = code
         self.message = message
         super().__init__(f"{code}: {message}")
+
+
+class CloudError(Exception):
+    """A failure of Tencent Cloud's API 3.0: HTTP 200 with ``Error``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+    def body(self) -> dict[str, str]:
+        """What stands as ``Error``."""
+        return {"Code": self.code, "Message": self.message}
 
 
 class AdminError(Exception):

@@ -15,7 +15,9 @@ from sandbox.clock import utc_timestamp
 
 KEPT = 500
 LONGEST_TEXT = 4000
-SECRET_NAMES = frozenset({"secret", "access_token", "session_key", "refresh_token", "apiv3_key"})
+SECRET_NAMES = frozenset(
+    {"secret", "access_token", "session_key", "refresh_token", "apiv3_key", "AppSecretKey"}
+)
 HIDDEN = "•••"
 
 

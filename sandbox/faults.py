@@ -23,7 +23,7 @@ ANSWER_KINDS = WECHAT_KINDS | PAY_KINDS | {"html_502", "timeout_before"}
 # Faults that only bend the real answer.
 BENDING_KINDS = frozenset({"timeout_after_commit", "latency", "bad_signature", "signtest", "clock_skew"})
 # Faults inside the platform's own business.
-BUSINESS_KINDS = frozenset({"not_enough", "accepted_first", "send_fails", "phone_quota"})
+BUSINESS_KINDS = frozenset({"not_enough", "accepted_first", "send_fails", "phone_quota", "internal_error"})
 CALLBACK_KINDS = frozenset({"duplicate_callback", "reorder_callback", "late_callback", "no_callback"})
 REQUEST_KINDS = ANSWER_KINDS | BENDING_KINDS | BUSINESS_KINDS
 KINDS = REQUEST_KINDS | CALLBACK_KINDS
@@ -161,7 +161,7 @@ def _read_target(fields: Mapping[str, Any]) -> tuple[str, str, int | None]:
         raise AdminError(422, "unknown_kind", f"unknown fault kind {kind}; known: {', '.join(sorted(KINDS))}")
     if not isinstance(path, str) or not path.startswith(("/", "*")):
         raise AdminError(422, "bad_path", "path must be a path or a glob, such as /cgi-bin/*")
-    if kind in WECHAT_KINDS and path.startswith((*PAY_PATHS, "*")):
+    if kind in WECHAT_KINDS and (path == "/" or path.startswith((*PAY_PATHS, "*"))):
         raise AdminError(422, "bad_path", f"{kind} is an answer of the mini-program API, not of WeChat Pay")
     if kind in PAY_KINDS and not path.startswith(PAY_PATHS):
         raise AdminError(

@@ -38,7 +38,10 @@ HTML_502 = (
 
 def is_platform_request() -> bool:
     """Whether the request goes to the platform and not to the sandbox's own pages."""
-    return request.path != "/" and not request.path.startswith(OWN_PREFIXES)
+    if request.path == "/":
+        # Tencent Cloud's endpoint; for a browser the way to the phone page.
+        return request.method == "POST"
+    return not request.path.startswith(OWN_PREFIXES)
 
 
 def business_fault(kind: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sandbox.agenda import Agenda
 from sandbox.book import Book
 from sandbox.callbacks import Callbacks
+from sandbox.captcha import Captchas
 from sandbox.clock import SandboxClock
 from sandbox.codes import Codes
 from sandbox.directory import Directory
@@ -38,6 +39,7 @@ class World:
         self.tokens = Tokens(self.clock)
         self.codes = Codes(self.clock)
         self.directory = Directory(self.store)
+        self.captchas = Captchas(store=self.store, clock=self.clock)
         self.market = Market(store=self.store, directory=self.directory, clock=self.clock)
         self.book = Book()
         self.callbacks = Callbacks(

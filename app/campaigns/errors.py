@@ -187,10 +187,20 @@ class DrawRefused(_RefusedByRisk):
 
 
 class VerificationNeeded(_RefusedByRisk):
-    """The draw waits for a step that shows a real person; `step` names it, `reasons` are stable codes."""
+    """The draw waits for a phone number of the shopper's own; `step` is phone, `reasons` are stable codes."""
 
     code = "verification_needed"
     title = "Please verify your phone number first"
+
+
+class CaptchaNeeded(_RefusedByRisk):
+    """The draw waits for a captcha; `step` is captcha, `captcha_app_id` what the mini-program opens.
+
+    captcha_refused: a ticket came along, and was no good.
+    """
+
+    code = "captcha_needed"
+    title = "Please solve a captcha first"
 
 
 class SoldOut(Refused):

@@ -21,6 +21,7 @@ from app.campaigns.book import CampaignBook, PublishedVersion
 from app.campaigns.context import Candidate, Counts, DrawContext, ask_context, ask_scan, offers
 from app.campaigns.draw import Outcome, Refusal, Result, decide, kept_from, refusal_of
 from app.campaigns.errors import (
+    CaptchaNeeded,
     CodeNotDrawable,
     DrawCapReached,
     DrawRefused,
@@ -58,7 +59,7 @@ from app.rewards.new_award import NewAward
 from app.rewards.operations import grant
 from app.rewards.queries import AwardView
 from app.risk.book import RiskBook
-from app.risk.lists import Level, Verdict
+from app.risk.lists import Level, Step, Verdict
 from app.risk.queries import judge_subjects, subjects_of
 from app.risk.signals import Circumstances
 from app.risk.watch import Hit, note_hit
@@ -74,7 +75,8 @@ class Visit:
     address is the shopper's network address; the regions are adcodes, that of the address and that of a
     position the shopper chose to share. behaviour is how the chance is played. phone_declined: the shopper
     was asked for a phone number and keeps it. rank is WeChat's risk rank of the shopper, None when it was not
-    asked for (rank_asked False) or did not come.
+    asked for (rank_asked False) or did not come. captcha_passed: this shopper has solved a captcha for this
+    scan (app.risk.captchas).
     """
 
     address: str | None = None
@@ -84,6 +86,7 @@ class Visit:
     phone_declined: bool = False
     rank: int | None = None
     rank_asked: bool = False
+    captcha_passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ def play(
     A code that this person has drawn already gives the same draw again. Args: principal is who asks; `now`
     counts as the moment of the draw; `risk` knows the risk rules in force, None for none. Raises
     VirtualPerson, UnknownScan, CodeNotDrawable, CodeAlreadyDrawn, NoCampaign, NotAMember, PolicyOutdated,
-    NotEligible, PhoneWanted, DrawCapReached, DrawRefused, VerificationNeeded, SoldOut; Replay when a race was
-    lost, for `Database.transact`.
+    NotEligible, PhoneWanted, DrawCapReached, DrawRefused, VerificationNeeded, CaptchaNeeded, SoldOut; Replay
+    when a race was lost, for `Database.transact`.
     """
     if principal.virtual:
         raise VirtualPerson("this visit has no WeChat identity; open the mini-program and sign in")
@@ -187,6 +190,7 @@ def _person(
         address_region=regions.address,
         rank=visit.rank,
         rank_asked=visit.rank_asked,
+        captcha_passed=visit.captcha_passed,
     )
     asking = ask_context(
         session,
@@ -316,7 +320,7 @@ def _draw(
     place = (chance.batch_id, chance.code_index)
     hit = vetting.hit(version, facts, place=place, scan_id=scan_id, person_id=person_id)
     if outcome.refusal is not None:
-        raise _refused(outcome.refusal, facts, hit)
+        raise _refused(outcome.refusal, facts, hit, vetting.verdict(version.campaign_id).step)
     record = make_record(
         draw_id=new_id(),
         version=version.version,
@@ -381,13 +385,20 @@ _REFUSALS: dict[Refusal, tuple[type[DomainError], str]] = {
 }
 
 
-def _refused(refusal: Refusal, facts: DrawFacts, hit: Hit | None) -> DomainError:
+def _refused(refusal: Refusal, facts: DrawFacts, hit: Hit | None, step: Step | None) -> DomainError:
     kind, detail = _REFUSALS[refusal]
-    error: DrawRefused | VerificationNeeded
+    error: DrawRefused | VerificationNeeded | CaptchaNeeded
+    reasons = list(facts.reasons)
     if kind is DrawRefused:
-        error = DrawRefused(detail, reasons=list(facts.reasons))
+        error = DrawRefused(detail, reasons=reasons)
+    elif kind is VerificationNeeded and step is Step.CAPTCHA:
+        error = CaptchaNeeded(
+            "solve the captcha and draw again with its ticket; the code keeps its chance",
+            step=str(step),
+            reasons=reasons,
+        )
     elif kind is VerificationNeeded:
-        error = VerificationNeeded(detail, step="phone", reasons=list(facts.reasons))
+        error = VerificationNeeded(detail, step=str(Step.PHONE), reasons=reasons)
     else:
         return kind(detail, refusal=str(refusal))
     error.hit = hit

@@ -307,6 +307,9 @@ ABUSE_CLAUSE = Text(
 )
 """Without it in the published text, no risk rules may be enforced (contract 13.6, 14.1)."""
 
+CAPTCHA_CLAUSE = Text("验证也可能采用图形验证码。", "The verification may also be a captcha.")
+"""Without it, none that ask for a captcha."""
+
 
 def _abnormal(rules: Rules) -> Text:
     named = _describe_prizes(rules, [rules.abnormal.prize] if rules.abnormal.prize else [])
@@ -320,9 +323,10 @@ def _abnormal(rules: Rules) -> Text:
     }[rules.abnormal.strategy]
     return Text(
         f"反作弊:对被列入名单的异常参与者或异常商品码,{result.zh};上述概率与必中承诺不适用于此类情形。"
-        f"{ABUSE_CLAUSE.zh}如有异议,请联系主办方。",
+        f"{ABUSE_CLAUSE.zh}{CAPTCHA_CLAUSE.zh}如有异议,请联系主办方。",
         f"Against abuse: for persons or codes on a list of abnormal ones, {result.en}; the odds above and the"
-        f" promise of a win do not apply to them. {ABUSE_CLAUSE.en} Contact the organiser to object.",
+        f" promise of a win do not apply to them. {ABUSE_CLAUSE.en} {CAPTCHA_CLAUSE.en} Contact the organiser"
+        " to object.",
     )
 
 

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.campaigns.models import Campaign, CampaignState, CampaignVersion, Draw
-from app.campaigns.publication import ABUSE_CLAUSE
+from app.campaigns.publication import ABUSE_CLAUSE, CAPTCHA_CLAUSE
 from app.kernel.actor import Actor
-from app.risk.errors import NotPublished
+from app.risk.errors import CaptchaNotSetUp, NotPublished
 from app.risk.lists import Level
 from app.risk.measures import Measure, Phrase, Signals
 from app.risk.models import Mode
-from app.risk.policies import switch
-from app.risk.policy import Policy, judge
+from app.risk.policies import policy_of, switch
+from app.risk.policy import Policy, judge, parse_policy
 
 EXAMPLES = 3
 """How many draws a trial shows for each rule."""
@@ -141,19 +141,16 @@ def switch_rules(
     actor: Actor,
     campaign_id: int = 0,
     version: int | None = None,
+    captchas: bool = False,
 ) -> None:
     """Switch risk rules for a brand or one of its campaigns; see app.risk.policies.switch.
 
     They are enforced only where the published text of every campaign concerned says what may happen: raise
-    NotPublished otherwise. Publishing the text anew mends that.
+    NotPublished otherwise. Publishing the text anew mends that. Rules that ask for a captcha are enforced
+    where one can be checked (`captchas`): raise CaptchaNotSetUp otherwise.
     """
-    if mode is Mode.ENFORCE:
-        silent = _silent(session, brand_id, campaign_id)
-        if silent:
-            raise NotPublished(
-                f"the published rules of {', '.join(silent)} do not say that draws may be verified, held or"
-                " refused; save and publish them again first"
-            )
+    if mode is Mode.ENFORCE and version is not None:
+        _require_ways(session, brand_id, campaign_id, version, captchas=captchas)
     switch(
         session,
         brand_id=brand_id,
@@ -166,8 +163,31 @@ def switch_rules(
     )
 
 
-def _silent(session: Session, brand_id: int, campaign_id: int) -> list[str]:
-    """Return the keys of the campaigns concerned whose text in force lacks the clause."""
+def _require_ways(session: Session, brand_id: int, campaign_id: int, version: int, *, captchas: bool) -> None:
+    """Raise unless what the rules may ask for has been published, and can be done."""
+    saved = policy_of(session, brand_id=brand_id, campaign_id=campaign_id, version=version)
+    captcha = parse_policy(saved.document).asks_for_captcha
+    if captcha and not captchas:
+        raise CaptchaNotSetUp(
+            "these rules ask for a captcha, and SAOMA_CAPTCHA_… are not set, so that nobody could solve one;"
+            ' set them (docs/settings.md), or save rules with "step": "phone"'
+        )
+    silent = _silent(session, brand_id, campaign_id, ABUSE_CLAUSE.zh)
+    if silent:
+        raise NotPublished(
+            f"the published rules of {', '.join(silent)} do not say that draws may be verified, held or"
+            " refused; save and publish them again first"
+        )
+    silent = _silent(session, brand_id, campaign_id, CAPTCHA_CLAUSE.zh) if captcha else []
+    if silent:
+        raise NotPublished(
+            f"the published rules of {', '.join(silent)} do not say that a captcha may be asked for; save and"
+            " publish them again first"
+        )
+
+
+def _silent(session: Session, brand_id: int, campaign_id: int, clause: str) -> list[str]:
+    """Return the keys of the campaigns concerned whose text in force lacks a clause."""
     wanted = (
         select(Campaign.key, CampaignVersion.text_zh)
         .join(
@@ -182,4 +202,4 @@ def _silent(session: Session, brand_id: int, campaign_id: int) -> list[str]:
     )
     if campaign_id:
         wanted = wanted.where(Campaign.id == campaign_id)
-    return [key for key, text in session.connection().execute(wanted) if ABUSE_CLAUSE.zh not in (text or "")]
+    return [key for key, text in session.connection().execute(wanted) if clause not in (text or "")]

@@ -24,9 +24,14 @@ from app.outbox.models import MessageState
 from app.outbox.queries import depths
 from app.payouts.interfaces import TransferOutcome
 from app.payouts.queries import an_appid, credentials, payers
+from app.risk.interfaces import Captchas
+from app.risk.interfaces import Finding as CaptchaFinding
+from app.risk.policies import brands_asking_for_captcha
 
 # A bill that cannot exist: an answer "not found" proves the keys on both sides.
 _NO_SUCH_BILL = "SaomaDoctor1"
+# A ticket that cannot exist: refused by whoever accepts the keys.
+_NO_SUCH_TICKET = "tr03SaomaDoctor"
 _CLOCK_TOLERANCE = timedelta(seconds=30)
 _QUEUE_PATIENCE = timedelta(minutes=5)
 
@@ -96,6 +101,7 @@ def _examine(cli: Cli) -> Iterator[Finding]:
         return
     yield Finding("master keys", f"those of this database; version {cli.keyring.sealing} seals")
     yield from _accounts(cli)
+    yield _captcha(cli)
     yield from _work(cli)
 
 
@@ -125,6 +131,25 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
             said = f"{answer.outcome.value} {answer.code or ''} {answer.message}".strip()
             advice = "check serial number, private key, APIv3 key, public key and the IP list in the console"
             yield Finding(subject, said, advice)
+
+
+def _captcha(cli: Cli) -> Finding:
+    captchas: Captchas | None = cli.container.captchas
+    if captchas is None:
+        asking = cli.read(brands_asking_for_captcha)
+        if not asking:
+            return Finding("captcha", "not set up, and no rules ask for one")
+        told = f"not set up; rules of {', '.join(asking)} ask for one, and draws ask for the phone instead"
+        return Finding("captcha", told, "set SAOMA_CAPTCHA_… (docs/settings.md), or enforce other rules")
+    check = captchas.check(_NO_SUCH_TICKET, address="127.0.0.1")
+    subject = f"captcha app {captchas.app_id}"
+    if check.finding is CaptchaFinding.REFUSED:
+        return Finding(subject, "the platform accepts its keys")
+    advice = {
+        CaptchaFinding.UNKNOWN: "the platform gave no answer that counts; try again, check the way out",
+        CaptchaFinding.DOUBTFUL: "check SAOMA_CAPTCHA_APP_ID and _APP_KEY in the captcha console",
+    }.get(check.finding, "check SAOMA_CAPTCHA_SECRET_ID and _SECRET_KEY, and that a package is left")
+    return Finding(subject, check.reason, advice)
 
 
 def _sign_in(gateway: MiniProgramGateway, app: AppCredentials) -> str:

@@ -91,6 +91,8 @@ def save(cli: Cli, /, *, scope: str, file: Path) -> None:
 
     version = cli.act(Act.RISK_SAVED, work, on=lambda saved: f"risk rules {scope} version {saved}")
     click.echo(f"version {version} saved")
+    if parse_policy(document).asks_for_captcha and cli.container.captchas is None:
+        click.echo("it asks for a captcha: set SAOMA_CAPTCHA_… before you enforce it (docs/settings.md)")
 
 
 @risk.command("try")
@@ -165,6 +167,7 @@ def switch(cli: Cli, /, *, scope: str, mode: str, version: int | None, reason: s
             reason=reason,
             now=now,
             actor=actor,
+            captchas=cli.container.captchas is not None,
         )
 
     said = {"mode": mode, "version": version, "reason": reason}

@@ -40,6 +40,8 @@ _SHOWN_EXTRAS = frozenset(
         "missing",
         "over_fen",
         "field",
+        "captcha_app_id",
+        "captcha_refused",
     }
 )
 # What Flask and Werkzeug say by themselves, in our codes and with what to do about it.

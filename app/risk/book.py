@@ -40,9 +40,14 @@ class _Brand:
 
 
 class RiskBook:
-    """Keeps the rules in force for one process; shared by all its threads."""
+    """Keeps the rules in force for one process; shared by all its threads.
 
-    def __init__(self) -> None:
+    captchas: whether this process can have captchas checked. Where it cannot, rules that ask for one ask for
+    a phone: a step that nobody can take would be a refusal that nobody has published.
+    """
+
+    def __init__(self, *, captchas: bool = False) -> None:
+        self._captchas = captchas
         self._lock = threading.Lock()
         self._brands: dict[int, _Brand] = {}
 
@@ -71,9 +76,13 @@ class RiskBook:
             return known.scopes
         rows: Any = session.connection().execute(_IN_FORCE, {"brand": brand_id})
         scopes = {
-            campaign: InForce(mode, policy or 0, _NOTHING if document is None else parse_policy(document))
+            campaign: InForce(mode, policy or 0, _NOTHING if document is None else self._parse(document))
             for campaign, mode, policy, document in rows
         }
         with self._lock:
             self._brands[brand_id] = _Brand(now, scopes)
         return scopes
+
+    def _parse(self, document: Any) -> Policy:
+        policy = parse_policy(document)
+        return policy if self._captchas else policy.without_captcha

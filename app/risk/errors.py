@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.kernel.errors import Conflict, Malformed, NotFound
+from app.kernel.errors import Conflict, Malformed, NotFound, Unavailable
 
 
 class InvalidEntry(Malformed):
@@ -39,3 +39,17 @@ class NotPublished(Conflict):
 
     code = "risk_not_published"
     title = "The published rules do not say so"
+
+
+class CaptchaNotSetUp(Conflict):
+    """Rules ask for a captcha, and this installation has no account to check one with."""
+
+    code = "captcha_not_set_up"
+    title = "No captcha can be checked here"
+
+
+class CaptchaUnavailable(Unavailable):
+    """Whether the captcha was solved is not known yet; the chance and the ticket are kept."""
+
+    code = "captcha_unavailable"
+    title = "The captcha could not be checked just now"

@@ -41,6 +41,13 @@ class Level(StrEnum):
     REFUSE = "refuse"
 
 
+class Step(StrEnum):
+    """What a verification asks for, in the order in which they are asked: what lasts longest comes first."""
+
+    PHONE = "phone"
+    CAPTCHA = "captcha"
+
+
 LISTED = (Level.PASS, Level.ABNORMAL, Level.REFUSE)
 """What an entry of a list may lead to; the other levels come from signals (app.risk.policy)."""
 
@@ -68,10 +75,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the lists say, with the reasons as stable codes in ascending order."""
+    """What lists and rules say, with the reasons as stable codes in ascending order.
+
+    `step` is what a verification asks for; None at any other level.
+    """
 
     level: Level
     reasons: tuple[str, ...] = ()
+    step: Step | None = None
 
 
 def judge(entries: Iterable[Entry], subjects: Collection[Subject], now: datetime) -> Verdict:
@@ -107,5 +118,6 @@ def combine(listed: Verdict, signalled: Verdict) -> Verdict:
     """
     if WHITE_PERSON in listed.reasons:
         return listed
-    reasons = sorted({*listed.reasons, *signalled.reasons})
-    return Verdict(strictest((listed.level, signalled.level)), tuple(reasons))
+    level = strictest((listed.level, signalled.level))
+    reasons = tuple(sorted({*listed.reasons, *signalled.reasons}))
+    return Verdict(level, reasons, signalled.step if level is Level.VERIFY else None)

@@ -20,6 +20,7 @@ class Measure(StrEnum):
     PHONE_PERSONS = "phone_persons"
     PHONE_VIRTUAL = "phone_virtual"
     PHONE_FRESH = "phone_fresh"
+    CAPTCHA_PASSED = "captcha_passed"
     ADDRESS_HOUR = "address_hour"
     ADDRESS_PERSONS_HOUR = "address_persons_hour"
     ADDRESS_DAY = "address_day"
@@ -62,6 +63,9 @@ PHRASES: Mapping[Measure, Phrase] = {
     Measure.PHONE_PERSONS: Phrase("同一手机号对应 {} 人", "{} persons with the same phone"),
     Measure.PHONE_VIRTUAL: Phrase("虚拟运营商号段(是=1):{}", "number of a virtual operator (1 = yes): {}"),
     Measure.PHONE_FRESH: Phrase("24 小时内验证过手机号(是=1):{}", "phone shown in 24 hours (1 = yes): {}"),
+    Measure.CAPTCHA_PASSED: Phrase(
+        "本次抽奖已通过图形验证码(是=1):{}", "captcha solved for this draw (1 = yes): {}"
+    ),
     Measure.ADDRESS_HOUR: Phrase("同一网段近两小时内扫码 {} 次", "{} scans of this network in two hours"),
     Measure.ADDRESS_PERSONS_HOUR: Phrase(
         "同一网段近两小时内约 {} 人", "about {} persons from the same network in two hours"

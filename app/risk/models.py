@@ -22,6 +22,7 @@ from app.db.base import (
     small_int,
     text_column,
 )
+from app.kernel.transitions import TransitionTable
 from app.risk.lists import LISTED, Level, ListKind, SubjectKind
 
 
@@ -31,6 +32,26 @@ class Mode(StrEnum):
     OFF = "off"
     OBSERVE = "observe"
     ENFORCE = "enforce"
+
+
+class TicketState(StrEnum):
+    """How far a captcha's ticket is: being asked about, without an answer, good or no good."""
+
+    ASKED = "asked"
+    OPEN = "open"
+    PASSED = "passed"
+    REFUSED = "refused"
+
+
+TICKETS = TransitionTable(
+    {
+        TicketState.ASKED: {TicketState.ASKED, TicketState.OPEN, TicketState.PASSED, TicketState.REFUSED},
+        TicketState.OPEN: {TicketState.ASKED, TicketState.PASSED, TicketState.REFUSED},
+        # Two asked, one of them late: the second was refused because the first had used the ticket up.
+        TicketState.REFUSED: {TicketState.PASSED},
+        TicketState.PASSED: set(),
+    }
+)
 
 
 class ListEntry(Base):
@@ -146,3 +167,24 @@ class RiskMark(Base):
     reasons: Mapped[list[str]] = json_column(doc="keys of rules, ascending")
     first_at: Mapped[datetime] = moment()
     last_at: Mapped[datetime] = moment()
+
+
+class CaptchaTicket(Base):
+    """A captcha's ticket: whose it is, which scan it was solved for, and what the platform said of it.
+
+    The key is what makes one ticket good for one person's draw of one scan.
+    """
+
+    __tablename__ = "captcha_tickets"
+    __table_args__ = (
+        Index("ix_captcha_tickets_taken_at", "taken_at"),
+        enum_check("state", TicketState),
+        CheckConstraint("(state = 'passed') = (passed_at IS NOT NULL)", name="passed"),
+    )
+    digest: Mapped[bytes] = blind_index(primary_key=True)
+    person_id: Mapped[int] = ref()
+    scan_id: Mapped[int] = ref()
+    state: Mapped[TicketState] = enum_column(TicketState)
+    taken_at: Mapped[datetime] = moment(doc="when it was first shown to us")
+    asked_at: Mapped[datetime] = moment(doc="when the platform was last asked about it")
+    passed_at: Mapped[datetime | None] = moment(nullable=True)

@@ -12,6 +12,7 @@ from app.db.engine import Replay
 from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
+from app.organisation.models import Brand
 from app.risk.errors import InvalidPolicy, UnknownPolicy
 from app.risk.models import Mode, RiskPolicy, RiskSwitch
 from app.risk.policy import parse_policy
@@ -130,6 +131,19 @@ def policies(session: Session, *, brand_id: int) -> Sequence[PolicyView]:
     """Return a brand's risk rules, the newest first."""
     wanted = select(*_VIEW).where(RiskPolicy.brand_id == brand_id).order_by(RiskPolicy.id.desc())
     return [PolicyView(*row) for row in session.connection().execute(wanted)]
+
+
+def brands_asking_for_captcha(session: Session) -> list[str]:
+    """Return the short names of the brands of which enforced rules may ask for a captcha, ascending."""
+    latest = select(func.max(RiskSwitch.id)).group_by(RiskSwitch.brand_id, RiskSwitch.campaign_id)
+    wanted = (
+        select(Brand.slug, RiskPolicy.document)
+        .join_from(RiskSwitch, RiskPolicy, RiskPolicy.id == RiskSwitch.policy_id)
+        .join(Brand, Brand.id == RiskSwitch.brand_id)
+        .where(RiskSwitch.id.in_(latest), RiskSwitch.mode == Mode.ENFORCE)
+    )
+    found = session.connection().execute(wanted)
+    return sorted({slug for slug, document in found if parse_policy(document).asks_for_captcha})
 
 
 def switches(session: Session, *, brand_id: int, limit: int = 50) -> Sequence[SwitchView]:

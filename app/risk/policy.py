@@ -2,23 +2,26 @@
 
 A rule names measures with the number that each must reach; when all do, its verdict counts and its key is
 the reason. The verdicts are a verification, a review, a refusal: never other odds. Odds are published, and
-lowering them in secret for one person would break the promise (contract 13.6, 14.1).
+lowering them in secret for one person would break the promise (contract 13.6, 14.1). A verification asks for
+a phone number or for a captcha: each rule says which.
 """
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from app.kernel.json import Json, canonical
 from app.risk.errors import InvalidPolicy
-from app.risk.lists import Level, Verdict, strictest
+from app.risk.lists import Level, Step, Verdict, strictest
 from app.risk.measures import PHRASES, RANK_MEASURES, Measure, Phrase, Signals
 
 SCHEMA = 1
 VERDICTS = (Level.VERIFY, Level.HOLD, Level.REFUSE)
-VERIFIED = "verified_phone"
+VERIFIED = {Step.PHONE: "verified_phone", Step.CAPTCHA: "verified_captcha"}
+"""The reason that says that a rule's step has been taken."""
+
 _MOST_RULES = 50
 _MOST = 1_000_000_000
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
@@ -26,15 +29,25 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When every measure reaches its number, the verdict counts."""
+    """When every measure reaches its number, the verdict counts; `step` is what a verification asks for."""
 
     key: str
     when: Mapping[Measure, int]
     verdict: Level
+    step: Step = Step.PHONE
 
     def holds(self, signals: Signals) -> bool:
         """Tell whether the rule is hit."""
         return all(signals.get(measure, 0) >= number for measure, number in self.when.items())
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the rule in its normal form; a phone, which is what was always asked for, is not named."""
+        written: dict[str, Json] = {
+            "key": self.key,
+            "when": {str(measure): number for measure, number in self.when.items()},
+            "verdict": str(self.verdict),
+        }
+        return written | ({"step": str(self.step)} if self.step is not Step.PHONE else {})
 
     def explain(self, signals: Signals) -> list[Phrase]:
         """Return in words what was measured of what the rule asks for."""
@@ -58,6 +71,16 @@ class Policy:
         """Tell whether a verdict may depend on WeChat's risk rank."""
         return any(RANK_MEASURES & rule.when.keys() for rule in self.rules)
 
+    @cached_property
+    def asks_for_captcha(self) -> bool:
+        """Tell whether a rule may ask for a captcha."""
+        return any(rule.step is Step.CAPTCHA for rule in self.rules)
+
+    @cached_property
+    def without_captcha(self) -> "Policy":
+        """Return the same limits where no captcha can be checked: a phone is asked for instead."""
+        return replace(self, rules=tuple(replace(rule, step=Step.PHONE) for rule in self.rules))
+
     def hits(self, signals: Signals) -> list[Rule]:
         """Return the rules that are hit."""
         return [rule for rule in self.rules if rule.holds(signals)]
@@ -66,14 +89,7 @@ class Policy:
         """Return the policy in its normal form; reading it gives an equal policy."""
         return {
             "schema": SCHEMA,
-            "rules": [
-                {
-                    "key": rule.key,
-                    "when": {str(measure): number for measure, number in rule.when.items()},
-                    "verdict": str(rule.verdict),
-                }
-                for rule in self.rules
-            ],
+            "rules": [rule.to_json() for rule in self.rules],
             "mark_after": self.mark_after,
             "mark_days": self.mark_days,
         }
@@ -87,17 +103,25 @@ class Policy:
 def judge(signals: Signals, policy: Policy) -> Verdict:
     """Return the strictest verdict of the rules that are hit, with their keys as reasons, ascending.
 
-    Pure. Who has shown a phone number within the last day, and not one of a virtual operator, has been
-    verified: rules that ask for that count no more, and the reasons say so.
+    Pure. Who has shown a phone number within the last day, and not one of a virtual operator, or has solved a
+    captcha for this draw, has taken that step: rules that ask for it count no more, and the reasons say so.
+    Of two steps that are wanted the phone is named first: it lasts a day, a captcha one draw.
     """
     hits = policy.hits(signals)
-    reasons = {rule.key for rule in hits}
-    levels = {rule.verdict for rule in hits}
+    taken = _steps_taken(signals)
+    asking = [rule for rule in hits if rule.verdict is Level.VERIFY]
+    wanted = {rule.step for rule in asking if rule.step not in taken}
+    levels = {rule.verdict for rule in hits if rule.verdict is not Level.VERIFY or rule.step in wanted}
+    reasons = {rule.key for rule in hits} | {VERIFIED[rule.step] for rule in asking if rule.step in taken}
+    level = strictest(levels)
+    step = next((step for step in Step if step in wanted), None) if level is Level.VERIFY else None
+    return Verdict(level, tuple(sorted(reasons)), step)
+
+
+def _steps_taken(signals: Signals) -> set[Step]:
     shown = signals.get(Measure.PHONE_FRESH, 0) and not signals.get(Measure.PHONE_VIRTUAL, 0)
-    if shown and Level.VERIFY in levels:
-        levels.discard(Level.VERIFY)
-        reasons.add(VERIFIED)
-    return Verdict(strictest(levels), tuple(sorted(reasons)))
+    solved = signals.get(Measure.CAPTCHA_PASSED, 0)
+    return {step for step, done in ((Step.PHONE, shown), (Step.CAPTCHA, solved)) if done}
 
 
 def parse_policy(document: object) -> Policy:
@@ -129,8 +153,8 @@ def parse_policy(document: object) -> Policy:
 
 
 def _rule(value: Any, path: str, faults: list[str]) -> Rule:
-    if not isinstance(value, dict) or set(value) != {"key", "when", "verdict"}:
-        faults.append(f"{path}: an object with key, when and verdict is expected")
+    if not isinstance(value, dict) or set(value) - {"step"} != {"key", "when", "verdict"}:
+        faults.append(f"{path}: an object with key, when, verdict and perhaps step is expected")
         return Rule("", {}, Level.HOLD)
     key, when, verdict = value["key"], value["when"], value["verdict"]
     if not (isinstance(key, str) and 0 < len(key) <= 32 and key[0].isalpha() and set(key) <= _LETTERS):
@@ -150,7 +174,17 @@ def _rule(value: Any, path: str, faults: list[str]) -> Rule:
             faults.append(f"{path}.when.{name}: a whole number from 1 is expected")
         else:
             limits[Measure(name)] = number
-    return Rule(key, limits, Level(verdict))
+    return Rule(key, limits, Level(verdict), _step(value, path, faults))
+
+
+def _step(value: Mapping[str, Any], path: str, faults: list[str]) -> Step:
+    step = value.get("step", Step.PHONE)
+    if step not in list(Step):
+        faults.append(f"{path}.step: one of {', '.join(Step)} is expected")
+        return Step.PHONE
+    if "step" in value and value["verdict"] != Level.VERIFY:
+        faults.append(f"{path}.step: only a rule whose verdict is verify asks for a step")
+    return Step(step)
 
 
 def _whole(value: object, least: int, most: int) -> bool:

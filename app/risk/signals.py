@@ -121,6 +121,8 @@ class Phone:
 class Circumstances:
     """What is known besides the counters. `rank` is WeChat's, None when it was not asked or did not answer.
 
+    captcha_passed: the platform has said that a captcha was solved for this very draw.
+
     regions are adcodes: where the code was shipped to, and that of the shopper's network.
     """
 
@@ -132,6 +134,7 @@ class Circumstances:
     address_region: str | None = None
     rank: int | None = None
     rank_asked: bool = False
+    captcha_passed: bool = False
 
 
 def measure(
@@ -150,6 +153,7 @@ def measure(
         Measure.FAR_FROM_SHIPMENT: _distance(about.shipped_region, about.address_region),
         Measure.WECHAT_RANK: about.rank or 0,
         Measure.WECHAT_RANK_UNKNOWN: int(about.rank_asked and about.rank is None),
+        Measure.CAPTCHA_PASSED: int(about.captcha_passed),
         **_crowds(about, counts, now),
         **_phones(phones, now),
     }

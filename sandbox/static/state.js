@@ -9,6 +9,7 @@ const FRESH_WALK = {
   campaign: null,
   member: null,
   position: null,
+  captcha: null,
   draw: null,
   award: null,
   transfer: null,

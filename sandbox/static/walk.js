@@ -61,7 +61,10 @@ export const STEPS = [
   {
     id: "draw",
     ready: () => done("location") && !["result", "none"].includes(state.next),
-    actions: [{ word: "act_draw", run: draw }],
+    actions: [
+      { word: "act_draw", run: draw },
+      { word: "act_captcha", run: solveCaptcha, kind: "quiet" },
+    ],
   },
   {
     id: "collect",
@@ -189,20 +192,35 @@ export function prizeText(prize) {
 }
 
 async function draw() {
-  const intention = `draw:${state.scan.id}`;
-  const answer = await product("POST", `${API}/draws`, {
-    token: state.token,
-    body: {
-      scan: state.scan.id,
-      phone_declined: state.outcomes.phone?.kind !== "good",
-      ...(state.position && { location: state.position }),
-    },
-    key: keyFor(intention),
-  });
+  const body = {
+    scan: state.scan.id,
+    phone_declined: state.outcomes.phone?.kind !== "good",
+    ...(state.position && { location: state.position }),
+    ...(state.captcha?.ticket && { captcha_ticket: state.captcha.ticket }),
+  };
+  const intention = `draw:${JSON.stringify(body)}`;
+  let answer;
+  try {
+    answer = await product("POST", `${API}/draws`, { token: state.token, body, key: keyFor(intention) });
+  } catch (error) {
+    // A step is wanted first: what follows it is a new intention, under a new key.
+    if (["verification_needed", "captcha_needed"].includes(error.code)) forgetKey(intention);
+    if (error.code === "captcha_needed") state.captcha = { appId: Number(error.problem.captcha_app_id), ticket: null };
+    throw error;
+  }
   forgetKey(intention);
+  state.captcha = null;
   state.outcomes.collect = undefined;
   keepDraw(answer);
   return state.outcomes.draw;
+}
+
+// What the captcha plugin does once its puzzle is solved: it hands the page a ticket.
+async function solveCaptcha() {
+  if (!state.captcha) return { kind: "odd", text: word("captcha_not_asked") };
+  const { ticket } = await wx("t-captcha", `/shoppers/${state.shopperId}/captcha_ticket`, { app_id: state.captcha.appId });
+  state.captcha.ticket = ticket;
+  return { kind: "odd", text: word("captcha_solved") };
 }
 
 async function collect() {

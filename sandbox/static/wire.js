@@ -12,10 +12,11 @@ let seenOfPlatform = 0;
 
 // An answer that is an error: `code` is stable, `message` is for people.
 export class Refusal extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, problem = {}) {
     super(message || code);
     this.status = status;
     this.code = code;
+    this.problem = problem;
   }
 }
 
@@ -75,7 +76,7 @@ export async function product(method, path, { token, body, key } = {}) {
   if (answer.status >= 400) {
     const problem = typeof answer.body === "object" && answer.body ? answer.body : {};
     const message = [problem.title, problem.detail].filter(Boolean).join(" — ");
-    throw new Refusal(answer.status, problem.code || `http_${answer.status}`, message);
+    throw new Refusal(answer.status, problem.code || `http_${answer.status}`, message, problem);
   }
   return { status: answer.status, ...(typeof answer.body === "object" ? answer.body : {}) };
 }

@@ -19,6 +19,7 @@ from app.risk.policies import policies
 from app.risk.watch import Hit, note_hit, sweep
 from tests.support.operators import enter, operators_environment
 from tests.support.product import environment
+from tests.support.sandbox import SandboxProcess
 
 KEY = bytes(range(32))
 
@@ -106,3 +107,32 @@ def test_hits_explain_themselves_in_both_languages(risk: Any, tmp_path: Path, sq
     risk("risk", "clear", "7")
     risk("risk", "clear", row["person"])
     assert risk("risk", "marks", "tea").stdout.strip() == "none"
+
+
+def test_rules_with_a_captcha_are_enforced_where_one_can_be_checked(
+    risk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "captcha.json"
+    rule = {"key": "often", "when": {"person_hour": 9}, "verdict": "verify", "step": "captcha"}
+    rules.write_text(json.dumps({"schema": 1, "rules": [rule]}))
+    said = risk("risk", "save", "tea", str(rules)).stdout
+    assert "version 1 saved" in said
+    assert "SAOMA_CAPTCHA_" in said
+    assert "captcha: not set up, and no rules ask for one" in risk("doctor", ok=False).stdout
+    switch = ("risk", "switch", "tea", "enforce", "--version", "1", "--reason", "tried")
+    assert "captcha_not_set_up" in risk(*switch, ok=False).output
+    with SandboxProcess() as sandbox:
+        account = sandbox.create_captcha_app(190_000_001)
+        monkeypatch.setenv("SAOMA_CAPTCHA_API_URL", sandbox.base_url)
+        for name, value in account.items():
+            monkeypatch.setenv(f"SAOMA_CAPTCHA_{name.upper()}", str(value))
+        assert "captcha app 190000001: the platform accepts its keys" in risk("doctor", ok=False).stdout
+        risk(*switch)
+        monkeypatch.setenv("SAOMA_CAPTCHA_APP_KEY", "wrong")
+        assert "check SAOMA_CAPTCHA_APP_ID" in risk("doctor", ok=False).stdout
+        monkeypatch.setenv("SAOMA_CAPTCHA_SECRET_KEY", "wrong")
+        said = risk("doctor", ok=False).stdout
+        assert "AuthFailure.SignatureFailure" in said
+    for name in account:
+        monkeypatch.delenv(f"SAOMA_CAPTCHA_{name.upper()}")
+    assert "rules of tea ask for one, and draws ask for the phone instead" in risk("doctor", ok=False).stdout

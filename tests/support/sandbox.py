@@ -250,6 +250,17 @@ class SandboxProcess:
         fields = {"appid": appid, "scope": scope, "virtual": virtual}
         return str(self._admin("POST", f"/shoppers/{shopper_id}/oauth_code", fields)["code"])
 
+    def create_captcha_app(self, app_id: int, **more: Any) -> dict[str, Any]:
+        """Registers an app of the captcha console; returns its keys, made up. more: package."""
+        keys = {name: secrets.token_hex(16) for name in ("app_key", "secret_id", "secret_key")}
+        self._admin("POST", "/captchas", {"app_id": app_id, **keys, **more})
+        return {"app_id": app_id, **keys}
+
+    def captcha_ticket(self, shopper_id: str, app_id: int, *, fails: bool = False) -> str:
+        """Solves a captcha. fails: the ticket of a plugin that could not load. Raises SandboxRefusedError."""
+        fields = {"app_id": app_id, "fails": fails}
+        return str(self._admin("POST", f"/shoppers/{shopper_id}/captcha_ticket", fields)["ticket"])
+
     def confirm(
         self, shopper_id: str, *, package_info: str, mch_id: str, app_id: str, fail_reason: str = ""
     ) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Risk at the draw: measured, judged by the rules in force, explained, and never with other odds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.campaigns.errors import DrawRefused, VerificationNeeded
+from app.campaigns.errors import CaptchaNeeded, DrawCapReached, DrawRefused, VerificationNeeded
 from app.campaigns.models import CampaignVersion, Draw
 from app.campaigns.play import Played, Visit
+from app.campaigns.publication import CAPTCHA_CLAUSE
 from app.campaigns.queries import verify_draw
 from app.campaigns.risk_rules import switch_rules, try_policy
 from app.campaigns.scan import scan
@@ -23,8 +24,8 @@ from app.kernel.actor import Actor, ActorKind
 from app.rewards import operations as rewards
 from app.rewards.models import AwardState
 from app.risk.book import RiskBook
-from app.risk.errors import NotPublished
-from app.risk.lists import Level, ListKind, SubjectKind
+from app.risk.errors import CaptchaNotSetUp, NotPublished
+from app.risk.lists import Level, ListKind, Step, SubjectKind
 from app.risk.measures import Measure
 from app.risk.models import Mode, RiskCounter
 from app.risk.operations import put_on_list
@@ -45,7 +46,7 @@ class Street:
     world: CampaignWorld
     book: RiskBook = field(default_factory=RiskBook)
 
-    def rules(self, *rules: Rule, mode: Mode = Mode.ENFORCE, **more: Any) -> None:
+    def rules(self, *rules: Rule, mode: Mode = Mode.ENFORCE, captchas: bool = False, **more: Any) -> None:
         """Save and switch on."""
         document = Policy(rules).to_json()
         version = self.world.do(
@@ -58,6 +59,7 @@ class Street:
             mode=mode,
             reason="tried",
             actor=OLGA,
+            captchas=captchas,
             **more,
         )
         self.book.forget()
@@ -179,6 +181,62 @@ def test_a_phone_is_the_step_that_verifies_and_a_virtual_one_is_none(street: Str
     assert asked.value.hit is not None
     street.world.do(lambda session, now: note_hit(session, hit=asked.value.hit))
     assert street.world.read(hits, brand_id=street.world.brand_id)[0].level is Level.VERIFY
+
+
+SOLVED = replace(SHOP, captcha_passed=True)
+ASKING = Rule("anybody", {Measure.PERSON_HOUR: 1}, Level.VERIFY, Step.CAPTCHA)
+
+
+def test_a_captcha_is_asked_for_and_solved_and_the_code_keeps_its_chance(street: Street) -> None:
+    street.book = RiskBook(captchas=True)
+    street.rules(ASKING, captchas=True)
+    who = street.world.member()
+    with pytest.raises(CaptchaNeeded) as asked:
+        street.draw(who, 1)
+    assert asked.value.extra == {"step": "captcha", "reasons": ["anybody"]}
+    assert asked.value.hit is not None
+    assert asked.value.hit.level is Level.VERIFY
+    show_phone(street, who, "13765432109")
+    with pytest.raises(CaptchaNeeded):
+        street.draw(who, 1)
+    played = street.draw(who, 1, SOLVED)
+    facts = street.facts(played.draw.id)
+    assert (facts["level"], facts["signals"]["captcha_passed"]) == ("pass", 1)
+    assert "verified_captcha" in facts["reasons"]
+    assert street.world.read(verify_draw, draw_id=played.draw.id).mismatches == ()
+
+
+def test_whoever_may_not_draw_anyway_is_not_asked_for_a_captcha(world: CampaignWorld) -> None:
+    world.run(**ONE_YUAN, caps={"per_campaign": 1, "per_day": None})
+    street = Street(world, RiskBook(captchas=True))
+    street.rules(ASKING, captchas=True)
+    who = street.world.member()
+    street.draw(who, 1, SOLVED)
+    with pytest.raises(DrawCapReached):
+        street.draw(who, 2)
+
+
+def test_without_an_account_captchas_cannot_be_enforced_and_the_phone_is_asked_for(street: Street) -> None:
+    """A process that cannot check one never asks for one: nobody could go on."""
+    with pytest.raises(CaptchaNotSetUp, match="SAOMA_CAPTCHA"):
+        street.rules(ASKING)
+    street.rules(ASKING, mode=Mode.OBSERVE)
+    street.rules(ASKING, captchas=True)
+    who = street.world.member()
+    with pytest.raises(VerificationNeeded) as asked:
+        street.draw(who, 1)
+    assert asked.value.extra["step"] == "phone"
+    show_phone(street, who, "13765432109")
+    assert street.draw(who, 1).fresh
+
+
+def test_captchas_are_enforced_where_the_published_text_names_them(street: Street) -> None:
+    """Contract 14.1; texts of an earlier release speak of phones alone."""
+    earlier = func.replace(CampaignVersion.text_zh, CAPTCHA_CLAUSE.zh, "")
+    street.world.do(lambda session, now: session.execute(update(CampaignVersion).values(text_zh=earlier)))
+    street.rules(Rule("anybody", {Measure.PERSON_HOUR: 1}, Level.VERIFY))
+    with pytest.raises(NotPublished, match="captcha"):
+        street.rules(ASKING, captchas=True)
 
 
 def test_a_refusal_has_reasons_and_uses_up_nothing(street: Street) -> None:
@@ -315,3 +373,12 @@ def test_risk_costs_one_statement_a_scan_and_one_a_draw(street: Street) -> None:
     street.draw(who, 700)
     assert len(_sent(street, lambda: street.scan(who, 800))) == len(bare_scan) + 1
     assert len(_sent(street, lambda: street.draw(who, 900))) == len(bare) + 2
+
+
+def test_a_captcha_costs_the_draw_no_statement(street: Street) -> None:
+    street.book = RiskBook(captchas=True)
+    street.rules(Rule("anybody", {Measure.PERSON_DAY: 10_000}, Level.VERIFY, Step.CAPTCHA), captchas=True)
+    who = street.world.member()
+    street.draw(who, 1)
+    plain = _sent(street, lambda: street.draw(who, 500))
+    assert len(_sent(street, lambda: street.draw(who, 600, SOLVED))) == len(plain)

@@ -69,3 +69,35 @@ def test_keys_do_not_show() -> None:
     shown = repr(load_settings({**GOOD, "SAOMA_REDIS_URL": "redis://:password@h/0"}))
     assert "password" not in shown
     assert "master_keys" not in shown
+
+
+CAPTCHA = {
+    "SAOMA_CAPTCHA_SECRET_ID": "AKIDofthetests",
+    "SAOMA_CAPTCHA_SECRET_KEY": "secret-key-of-the-tests",
+    "SAOMA_CAPTCHA_APP_ID": "2029147713",
+    "SAOMA_CAPTCHA_APP_KEY": "app-key-of-the-tests",
+}
+
+
+def test_a_captcha_account_is_whole_or_absent_and_shows_no_key() -> None:
+    assert load_settings(GOOD).captcha is None
+    settings = load_settings({**GOOD, **CAPTCHA})
+    assert settings.captcha is not None
+    assert settings.captcha.app_id == 2029147713
+    assert settings.captcha.api_url == "https://captcha.tencentcloudapi.com"
+    assert not any(word in repr(settings) for word in ("AKID", "of-the-tests"))
+    local = load_settings({**GOOD, **CAPTCHA, "SAOMA_DEMO": "1"}).captcha
+    assert local is not None
+    assert local.api_url == "http://127.0.0.1:8001"
+
+
+@pytest.mark.parametrize("name", CAPTCHA)
+def test_half_a_captcha_account_is_a_fault(name: str) -> None:
+    with pytest.raises(BadSettings, match=f"{name}: is needed with the others"):
+        load_settings({**GOOD, **CAPTCHA, name: ""})
+
+
+@pytest.mark.parametrize("number", ["0", "12a", "-1", "1" * 13])
+def test_the_captcha_app_is_a_number(number: str) -> None:
+    with pytest.raises(BadSettings, match="SAOMA_CAPTCHA_APP_ID: must be the number"):
+        load_settings({**GOOD, **CAPTCHA, "SAOMA_CAPTCHA_APP_ID": number})

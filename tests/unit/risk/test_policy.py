@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.risk.errors import InvalidPolicy
-from app.risk.lists import Level, Verdict, combine
+from app.risk.lists import Level, Step, Verdict, combine
 from app.risk.measures import PHRASES, Measure
 from app.risk.policy import STANDARD, VERDICTS, Policy, Rule, judge, parse_policy
 
@@ -52,9 +52,10 @@ def test_a_white_person_is_not_judged_by_signals() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(Measure), st.integers(1, 5000)))
-def test_more_of_anything_but_a_shown_phone_is_never_judged_milder(signals: dict[Measure, int]) -> None:
+def test_more_of_anything_but_a_step_is_never_judged_milder(signals: dict[Measure, int]) -> None:
     order = list(Level)
     signals.pop(Measure.PHONE_FRESH, None)
+    signals.pop(Measure.CAPTCHA_PASSED, None)
     more = {name: number + 1 for name, number in signals.items()}
     assert order.index(judge(more, STANDARD).level) >= order.index(judge(signals, STANDARD).level)
 
@@ -111,3 +112,60 @@ def test_every_fault_is_listed_at_once() -> None:
     with pytest.raises(InvalidPolicy) as refused:
         parse_policy(document(schema=3, mark_after=-1))
     assert len(refused.value.faults) == 2
+
+
+SLOW = Rule("slow", {Measure.PERSON_HOUR: 3}, Level.VERIFY, Step.CAPTCHA)
+
+
+def test_each_rule_says_which_step_it_asks_for() -> None:
+    policy = Policy((HASTY, SLOW))
+    slow, both = {Measure.PERSON_HOUR: 3}, {Measure.PERSON_HOUR: 3, Measure.HASTY_SCANS: 9}
+    assert judge(slow, policy) == Verdict(Level.VERIFY, ("slow",), Step.CAPTCHA)
+    # A phone lasts a day, a captcha one draw: the phone comes first.
+    assert judge(both, policy) == Verdict(Level.VERIFY, ("hasty", "slow"), Step.PHONE)
+    shown = {**both, Measure.PHONE_FRESH: 1}
+    assert judge(shown, policy) == Verdict(Level.VERIFY, ("hasty", "slow", "verified_phone"), Step.CAPTCHA)
+    every = ("hasty", "slow", "verified_captcha", "verified_phone")
+    assert judge({**shown, Measure.CAPTCHA_PASSED: 1}, policy) == Verdict(Level.PASS, every)
+
+
+def test_one_step_is_not_the_other() -> None:
+    solved = {Measure.HASTY_SCANS: 9, Measure.CAPTCHA_PASSED: 1}
+    assert judge(solved, POLICY) == Verdict(Level.VERIFY, ("hasty",), Step.PHONE)
+    shown = {Measure.PERSON_HOUR: 3, Measure.PHONE_FRESH: 1}
+    assert judge(shown, Policy((SLOW,))) == Verdict(Level.VERIFY, ("slow",), Step.CAPTCHA)
+    assert combine(Verdict(Level.PASS), judge(shown, Policy((SLOW,)))).step is Step.CAPTCHA
+    assert combine(Verdict(Level.REFUSE, ("black_batch",)), judge(shown, Policy((SLOW,)))).step is None
+
+
+def test_where_no_captcha_can_be_checked_the_phone_is_asked_for() -> None:
+    policy = Policy((LEAKED, SLOW))
+    assert policy.asks_for_captcha
+    plain = policy.without_captcha
+    assert not plain.asks_for_captcha
+    assert judge({Measure.PERSON_HOUR: 3}, plain).step is Step.PHONE
+    assert judge({Measure.PERSON_HOUR: 3, Measure.PHONE_FRESH: 1}, plain).level is Level.PASS
+
+
+def test_a_step_is_written_read_and_hashed_and_the_phone_is_what_was_always_meant() -> None:
+    plain = parse_policy(document())
+    assert plain.rules[0].step is Step.PHONE
+    assert parse_policy(document(rules=[document()["rules"][0] | {"step": "phone"}])).sha256 == plain.sha256
+    asking = parse_policy(document(rules=[document()["rules"][0] | {"step": "captcha"}]))
+    assert asking.rules[0].step is Step.CAPTCHA
+    assert parse_policy(asking.to_json()) == asking
+    assert asking.sha256 != plain.sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"step": "quiz"}, "rules[0].step: one of phone, captcha"),
+        ({"step": None}, "rules[0].step: one of"),
+        ({"step": "captcha", "verdict": "hold"}, "only a rule whose verdict is verify"),
+    ],
+)
+def test_a_step_that_cannot_be_asked_for_is_refused(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(InvalidPolicy) as refused:
+        parse_policy(document(rules=[document()["rules"][0] | changes]))
+    assert fault in str(refused.value)

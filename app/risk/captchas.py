@@ -1,0 +1,147 @@
+"""Tickets of captchas: each is good for one person's draw of one scan, and is asked about once (RISK-08).
+
+The platform takes a ticket once, and forgets who showed it. So the ticket is written down with its person and
+its scan before the platform is asked, in a transaction of its own: whoever shows it for another draw is
+refused, and two who show it at once do not both ask. What the platform said is kept with it: a shopper whose
+answer got lost shows the same ticket again and goes on where they stood. No answer is no pass and no refusal:
+the ticket stays open, and so does the chance.
+
+A ticket that passed and whose answer we never wrote down (the process died) is refused by the platform as
+used when it is asked about again; the shopper then solves another one.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.alerts.models import Severity
+from app.alerts.operations import raise_alert, resolve_alert
+from app.db import secrets
+from app.db.engine import Replay
+from app.db.once import insert_once
+from app.kernel.actor import SYSTEM
+from app.risk.interfaces import Check, Finding
+from app.risk.models import TICKETS, CaptchaTicket, TicketState
+
+CAPTCHA_ALERT = "risk.captcha"
+GOOD_FOR = timedelta(minutes=10)
+"""How long after it passed a ticket counts for its draw."""
+
+LEASE = timedelta(seconds=10)
+"""Longer than a question to the platform takes: whoever asked before that is gone."""
+
+KEEP = timedelta(days=2)
+_STATES = {
+    Finding.PASSED: TicketState.PASSED,
+    Finding.REFUSED: TicketState.REFUSED,
+    Finding.DOUBTFUL: TicketState.REFUSED,
+    Finding.UNKNOWN: TicketState.OPEN,
+    Finding.BROKEN: TicketState.OPEN,
+}
+_CONTEXT = "captcha_tickets.digest"
+
+
+def take_ticket(
+    session: Session, *, ticket: str, person_id: int, scan_id: int, now: datetime
+) -> TicketState | None:
+    """Take a ticket for a person's draw of a scan; None: the caller is the one to ask the platform now.
+
+    Otherwise how it stands: PASSED or REFUSED, also for a ticket of another draw or one that passed too long
+    ago; ASKED while somebody else is asking. Two statements at most. Raises Replay when somebody else took it
+    at the same moment.
+    """
+    digest = secrets.ring().blind(_CONTEXT, ticket)
+    known = session.connection().execute(_KNOWN, {"ticket": digest}).first()
+    if known is None:
+        _write_down(session, digest, person_id, scan_id, now)
+        return None
+    if (known.person_id, known.scan_id) != (person_id, scan_id):
+        return TicketState.REFUSED
+    if known.passed_at is not None:
+        return TicketState.PASSED if known.passed_at > now - GOOD_FOR else TicketState.REFUSED
+    if known.state is TicketState.REFUSED:
+        return TicketState.REFUSED
+    return None if _ask_again(session, digest, now) else TicketState.ASKED
+
+
+_KNOWN = select(
+    CaptchaTicket.person_id, CaptchaTicket.scan_id, CaptchaTicket.state, CaptchaTicket.passed_at
+).where(CaptchaTicket.digest == bindparam("ticket"))
+
+
+def _write_down(session: Session, digest: bytes, person_id: int, scan_id: int, now: datetime) -> None:
+    row = {
+        "digest": digest,
+        "person_id": person_id,
+        "scan_id": scan_id,
+        "state": TicketState.ASKED,
+        "taken_at": now,
+        "asked_at": now,
+        "passed_at": None,
+    }
+    if not insert_once(session, insert(CaptchaTicket), row):
+        raise Replay
+
+
+def _ask_again(session: Session, digest: bytes, now: datetime) -> bool:
+    """Take the asking over where nobody does: of several at once one gets it."""
+    free = (CaptchaTicket.state == TicketState.OPEN) | (
+        (CaptchaTicket.state == TicketState.ASKED) & (CaptchaTicket.asked_at <= now - LEASE)
+    )
+    mine = (
+        update(CaptchaTicket)
+        .where(CaptchaTicket.digest == digest, free)
+        .values(state=TicketState.ASKED, asked_at=now)
+    )
+    return session.connection().execute(mine).rowcount == 1
+
+
+def settle_ticket(session: Session, *, ticket: str, check: Check, now: datetime) -> TicketState:
+    """Keep what the platform said of a ticket; return the state it has come to.
+
+    Raises the alert `risk.captcha` where our own account or keys are at fault, and settles it when a ticket
+    passes.
+    """
+    state = _STATES[check.finding]
+    kept = (
+        update(CaptchaTicket)
+        .where(
+            CaptchaTicket.digest == secrets.ring().blind(_CONTEXT, ticket),
+            CaptchaTicket.state.in_(TICKETS.sources(state)),
+        )
+        .values(state=state, passed_at=now if state is TicketState.PASSED else None)
+    )
+    session.connection().execute(kept)
+    if check.finding is Finding.PASSED:
+        resolve_alert(session, kind=CAPTCHA_ALERT, subject="account", by=SYSTEM.label, now=now)
+    elif check.finding in {Finding.DOUBTFUL, Finding.BROKEN}:
+        _warn(session, check, now)
+    return state
+
+
+def _warn(session: Session, check: Check, now: datetime) -> None:
+    broken = check.finding is Finding.BROKEN
+    told = (
+        "Captchas cannot be checked, and draws that ask for one do not go on"
+        if broken
+        else "A captcha's ticket was not of our captcha app: one is a forger, many are a wrong setting"
+    )
+    raise_alert(
+        session,
+        kind=CAPTCHA_ALERT,
+        subject="account",
+        severity=Severity.CRITICAL if broken else Severity.WARNING,
+        detail=f"{told} ({check.reason}). `saoma doctor` tries the account; docs/risk.md says what each code"
+        " means. Rules without captcha steps can be enforced meanwhile.",
+        now=now,
+    )
+
+
+def purge_captcha_tickets(session: Session, *, now: datetime, limit: int = 1000) -> int:
+    """Forget tickets that the platform would not take any more; return how many."""
+    old = select(CaptchaTicket.digest).where(CaptchaTicket.taken_at < now - KEEP).limit(limit)
+    digests = session.connection().execute(old).scalars().all()
+    if digests:
+        session.connection().execute(delete(CaptchaTicket).where(CaptchaTicket.digest.in_(digests)))
+    return len(digests)
