@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
@@ -24,15 +24,13 @@ pytestmark = pytest.mark.race
 TICKET = "tr03ticket*"
 
 
+def _take(session: Session, scan_id: int) -> TicketState | None:
+    return take_ticket(session, ticket=TICKET, person_id=7, scan_id=scan_id, now=NOON)
+
+
 def _draw(db: Database, scan_id: int) -> TicketState | None:
     """What a draw does about its ticket, with a platform that passes whatever it is asked about."""
-
-    def take(session: Session) -> TicketState | None:
-        found = take_ticket(session, ticket=TICKET, person_id=7, scan_id=scan_id, now=NOON)
-        session.execute(text("SELECT SLEEP(0.005)"))
-        return found
-
-    state = db.transact(take)
+    state = db.transact(lambda session: _take(session, scan_id))
     if state is not None:
         return state
     passed = Check(Finding.PASSED)
@@ -65,20 +63,16 @@ def _ask_together(db: Database, runners: int, seed: int) -> int:
     """One scan, a ticket without an answer, everybody at once; return how many ask the platform."""
 
     def opened(session: Session) -> None:
-        take_ticket(session, ticket=TICKET, person_id=7, scan_id=70, now=NOON)
+        _take(session, 70)
         session.execute(update(CaptchaTicket).values(state=TicketState.OPEN))
 
     def ask() -> TicketState | None:
-        def work(session: Session) -> TicketState | None:
-            found = take_ticket(session, ticket=TICKET, person_id=7, scan_id=70, now=NOON)
-            session.execute(text("SELECT SLEEP(0.005)"))
-            return found
-
-        return db.transact(work)
+        return db.transact(lambda session: _take(session, 70))
 
     db.transact(lambda session: session.execute(delete(CaptchaTicket)))
     db.transact(opened)
     result = race(db, [ask] * runners, seed=seed)
+    assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
     assert not result.errors
     return result.answers.count(None)
 
@@ -94,7 +88,6 @@ def _reading_first() -> Iterator[None]:
     def ask_again(session: Session, digest: bytes, now: datetime) -> bool:
         this = CaptchaTicket.digest == digest
         free = session.scalar(select(CaptchaTicket.state).where(this)) is TicketState.OPEN
-        session.execute(text("SELECT SLEEP(0.005)"))
         if free:
             session.execute(update(CaptchaTicket).where(this).values(state=TicketState.ASKED))
         return free
