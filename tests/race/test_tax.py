@@ -5,12 +5,14 @@ from datetime import timedelta
 from types import ModuleType
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
 from app.identity.queries import Cluster, cluster
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
+from app.ledger.errors import AlreadyPosted
 from app.rewards import operations as rewards
 from app.rewards import taxing
 from app.rewards.models import AwardKind, DeliveryWay
@@ -19,11 +21,13 @@ from app.tax.errors import IdentityWanted, NothingOwed
 from app.tax.terms import TaxBasis, TaxedKind
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
+from tests.race.conftest import FEWER
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race
 
 _FEN, _OVER = 100, 500
+_TRIES = 5
 
 
 @pytest.fixture
@@ -110,7 +114,8 @@ def test_without_the_lock_on_the_person_they_pass_the_limit_together(
     assert counted_fen(world, person) > _OVER
 
 
-def test_a_month_is_paid_once_however_many_pay_it(world: PrizeWorld, race_seed: int) -> None:
+def _pay_at_once(world: PrizeWorld, *, runners: int, seed: int) -> tuple[RaceResult, str]:
+    """Let 10 yuan become due in a month, and many pay it once it is over; return also the month."""
     thing = taxed(4_000, kind=TaxedKind.GOODS)
     won = world.grant(world.person(), kind=AwardKind.GOODS, delivery=DeliveryWay.STORE, tax=thing)
     world.do(rewards.hand_over, award_id=won.id)
@@ -124,15 +129,53 @@ def test_a_month_is_paid_once_however_many_pay_it(world: PrizeWorld, race_seed: 
                 session,
                 brand_id=world.brand_id,
                 month=month,
-                reference=f"R-{number}",
+                reference=f"R-{month}-{number}",
                 now=now,
                 actor=OPERATOR,
             )
         )
 
-    result = race(world.db, [lambda n=n: pay(n) for n in range(CONNECTIONS)], seed=race_seed)
+    return race(world.db, [lambda n=n: pay(n) for n in range(runners)], seed=seed), month
+
+
+def test_a_month_is_paid_once_however_many_pay_it(world: PrizeWorld, race_seed: int) -> None:
+    result, month = _pay_at_once(world, runners=CONNECTIONS, seed=race_seed)
     assert result.values == [1_000]
     assert {type(error) for error in result.errors} == {NothingOwed}
     assert world.books()["tax"] == 1_000
     standing = world.read(queries.standing, brand_id=world.brand_id, month=month)
     assert (standing.owed_fen, standing.parts) == (0, 1)
+
+
+def _unguarded(without_key: Callable[..., Database], clock: ManualClock) -> PrizeWorld:
+    return PrizeWorld.build(
+        without_key("tax_remittances", "DROP INDEX uq_tax_remittances_brand_id_month_part"), clock
+    )
+
+
+def test_without_the_key_of_a_part_only_the_ledger_stands_in_the_way(
+    without_key: Callable[..., Database], clock: ManualClock
+) -> None:
+    world = _unguarded(without_key, clock)
+    for attempt in range(_TRIES):
+        result, _ = _pay_at_once(world, runners=FEWER, seed=attempt)
+        assert result.values == [1_000]
+        if AlreadyPosted in {type(error) for error in result.errors}:
+            return
+    pytest.fail("the key was not missed in any month")
+
+
+def test_without_both_keys_a_month_is_paid_more_than_once(
+    without_key: Callable[..., Database], clock: ManualClock
+) -> None:
+    world = _unguarded(without_key, clock)
+    with world.db.engine.connect() as connection:
+        connection.execute(text("ALTER TABLE ledger_transfers DROP INDEX uq_ledger_transfers_key"))
+        connection.commit()
+    for attempt in range(_TRIES):
+        result, month = _pay_at_once(world, runners=FEWER, seed=attempt)
+        if len(result.values) > 1:
+            standing = world.read(queries.standing, brand_id=world.brand_id, month=month)
+            assert standing.owed_fen == 1_000 * (1 - len(result.values))
+            return
+    pytest.fail("every month was paid once without the keys")
