@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app
 from sqlalchemy.orm import Session
 
-from app.campaigns import help_links, helping, unlocking
+from app.campaigns import claiming, help_links, helping, unlocking
 from app.campaigns import queries as campaigns
 from app.campaigns.errors import (
     BadHelpLink,
@@ -148,22 +148,23 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
         cluster = persons.cluster(session, person_id=caller.person_id)
         award = _one(session, number, cluster)
-        asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
-        wanted = asked and not body["phone_declined"]
-        phone_wanted = wanted and not persons.has_phone(session, person_ids=cluster.person_ids)
         if award.kind is AwardKind.GOODS:
             raise WayWanted("give an address, or show a redemption code in a store")
         if award.kind is AwardKind.VOUCHER:
-            rewards.collect_voucher(
+            claiming.claim_voucher(
                 session,
-                award_id=number,
+                award=award,
                 person_id=caller.person_id,
                 cluster=cluster,
                 supplier=context.container().vouchers,
                 now=now,
-                phone_wanted=phone_wanted,
+                phone_declined=body["phone_declined"],
+                marketing_consent=body["marketing_consent"],
             )
         else:
+            asked = campaigns.phone_at_collection(session, campaign_id=award.campaign_id)
+            wanted = asked and not body["phone_declined"]
+            phone_wanted = wanted and not persons.has_phone(session, person_ids=cluster.person_ids)
             rewards.collect(
                 session,
                 award_id=number,

@@ -30,7 +30,7 @@ from app.identity.queries import Principal
 from app.identity.values import phone_claim
 from app.incentives.errors import NotStoreStaff
 from app.incentives.queries import workplace
-from app.members import member_code
+from app.members import marketing, member_code
 from app.members import operations as members
 from app.members import queries as memberships
 from app.members.errors import (
@@ -209,6 +209,18 @@ def withdraw_consent() -> Response:
     return respond(context.edge().write(work, operation="withdraw_consent"))
 
 
+@membership.route("/consents/marketing", methods=["DELETE"])
+@membership.operation(answers={204: None})
+def withdraw_marketing() -> Response:
+    """Take back the consent to marketing by phone, for all brands. Nothing else changes."""
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        marketing.withdraw(session, person_id=caller.person_id, now=now)
+        return Answer(204, None)
+
+    return respond(context.edge().write(work, operation="withdraw_marketing"))
+
+
 @membership.route("/me")
 @membership.operation(answers={200: MeAnswer})
 def read_me() -> Response:
@@ -222,6 +234,7 @@ def read_me() -> Response:
             "member": None if joined is None else present.member(joined),
             "phone_masked": persons.phone_masked(session, person_ids=cluster.person_ids),
             "points": points.balance(session, person_ids=cluster.person_ids, now=now),
+            "marketing_consent": marketing.agrees(session, person_ids=cluster.person_ids),
         }
 
     return respond_json(200, context.edge().read(work))

@@ -112,6 +112,7 @@ class MeAnswer(BaseSchema):
     member = fields.Nested(MemberAnswer, required=True, allow_none=True)
     phone_masked = fields.String(required=True, allow_none=True)
     points = fields.Integer(required=True)
+    marketing_consent = Yes(required=True, metadata=_note("agrees to marketing by phone, of some brand"))
 
 
 class CodeQuery(BaseSchema):
@@ -357,6 +358,13 @@ class CollectBody(BaseSchema):
 
     phone_declined = Yes(
         load_default=False, metadata=_note("the shopper was asked for a phone number and declined")
+    )
+    marketing_consent = Yes(
+        load_default=False,
+        metadata=_note(
+            "with a voucher: the shopper ticked, unasked for by default, that the brand may use the phone"
+            " number for marketing; counts for adults who have given one, and nothing hangs on it"
+        ),
     )
     user_name = Text(64, metadata=_note("the verified name, which WeChat Pay needs from 2,000 yuan"))
 

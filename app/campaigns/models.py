@@ -15,6 +15,7 @@ from app.db.base import (
     encrypted,
     enum_check,
     enum_column,
+    flag,
     id_column,
     json_column,
     long_text,
@@ -307,3 +308,30 @@ class AwardHelp(Base):
         unique=True, doc="the real step: the friend's own draw after the award was won"
     )
     helped_at: Mapped[datetime] = moment()
+
+
+class PhoneTold(StrEnum):
+    """What somebody who claimed a prize said to the question for a phone number."""
+
+    GIVEN = "given"  # now or before
+    DECLINED = "declined"
+    NOT_ASKED = "not_asked"
+
+
+class PrizeClaim(Base):
+    """A claimed voucher, and what that tells of whoever claimed it (PAY-11); it keeps the ids of its time."""
+
+    __tablename__ = "prize_claims"
+    __table_args__ = (
+        Index(None, "campaign_id", "claimed_at"),
+        Index(None, "person_id"),
+        enum_check("phone", PhoneTold),
+    )
+    award_id: Mapped[int] = ref(primary_key=True)
+    campaign_id: Mapped[int] = ref()
+    person_id: Mapped[int] = ref()
+    prize: Mapped[str | None] = text_column(32, exact=True, nullable=True, doc="none: granted by hand")
+    sku: Mapped[str | None] = text_column(64, exact=True, nullable=True, doc="the product that was scanned")
+    phone: Mapped[PhoneTold] = enum_column(PhoneTold)
+    marketing: Mapped[bool] = flag(doc="agreed to marketing by phone with this claim")
+    claimed_at: Mapped[datetime] = moment()

@@ -7,7 +7,7 @@ import click
 from sqlalchemy.orm import Session
 
 from app.access.roles import Act
-from app.campaigns import supplies
+from app.campaigns import claiming, supplies
 from app.cli.campaigns import find_campaign
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.vouchers import stock_file
@@ -25,6 +25,7 @@ def vouchers() -> None:
       saoma vouchers import tea-house/june video codes.csv --reference PO-2026-31
       saoma vouchers status tea-house/june
       saoma vouchers files tea-house/june
+      saoma vouchers claims tea-house/june
       saoma vouchers withdraw tea-house/june video 20 --reference RET-2026-4
     """
 
@@ -94,6 +95,30 @@ def files(cli: Cli, /, *, name: str, as_json: bool) -> None:
             "by": batch.imported_by,
         }
         for prize, batch in found
+    ]
+    show(rows, as_json=as_json)
+
+
+@vouchers.command()
+@click.argument("name")
+@click.option("--limit", default=200, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+@pass_cli
+def claims(cli: Cli, /, *, name: str, limit: int, as_json: bool) -> None:
+    """Show who claimed vouchers with which product, and what they said to phone and marketing."""
+    found = cli.read(
+        lambda session: claiming.claims(session, campaign_id=find_campaign(session, name), limit=limit)
+    )
+    rows = [
+        {
+            "at": claim.claimed_at.isoformat(timespec="seconds"),
+            "person": cli.public("pe", claim.person_id),
+            "prize": claim.prize,
+            "sku": claim.sku,
+            "phone": str(claim.phone),
+            "marketing": claim.marketing,
+        }
+        for claim in found
     ]
     show(rows, as_json=as_json)
 

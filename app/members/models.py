@@ -97,6 +97,20 @@ class Consent(Base):
     withdrawn_at: Mapped[datetime | None] = moment(nullable=True)
 
 
+class MarketingConsent(Base):
+    """A person agreed to marketing of a brand by phone; append-only, a withdrawal is written once."""
+
+    __tablename__ = "marketing_consents"
+    __table_args__ = (Index(None, "person_id"),)
+    id: Mapped[int] = id_column()
+    person_id: Mapped[int] = ref("persons.id")
+    brand_id: Mapped[int] = ref("brands.id")
+    policy_version: Mapped[str] = text_column(32, exact=True, data_class=DataClass.PUBLIC)
+    origin: Mapped[str] = text_column(32, exact=True, doc="where it was asked for")
+    given_at: Mapped[datetime] = moment()
+    withdrawn_at: Mapped[datetime | None] = moment(nullable=True)
+
+
 class Placement(Base):
     """A join code that hangs somewhere; `key` is what its QR code carries."""
 

@@ -19,7 +19,7 @@ from app.identity.values import Claimed, IdentifierKind
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
 from app.kernel.json import canonical
-from app.members import member_no, queries
+from app.members import marketing, member_no, queries
 from app.members.errors import (
     GuardianConsentRequired,
     InvalidTier,
@@ -111,7 +111,8 @@ def join(
 def withdraw_consent(session: Session, *, person_id: int, now: datetime) -> int:
     """Withdraw every consent of a person, whichever account gave it; return how many were open (PIPL 15).
 
-    The membership stays: what was won and spent is the member's. Joining again renews the consent.
+    Consent to marketing goes with it, uncounted. The membership stays: what was won and spent is the
+    member's. Joining again renews the consent, not that to marketing.
     """
     cluster = clusters.lock_cluster(session, person_id=person_id)
     withdrawn = (
@@ -119,6 +120,7 @@ def withdraw_consent(session: Session, *, person_id: int, now: datetime) -> int:
         .where(Consent.person_id.in_(cluster.person_ids), Consent.withdrawn_at.is_(None))
         .values(withdrawn_at=now)
     )
+    marketing.withdraw(session, person_id=person_id, now=now)
     return session.connection().execute(withdrawn).rowcount
 
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.campaigns import claiming
+from app.campaigns.models import PhoneTold
 from app.http.models import IdempotencyKey
 from app.ledger.models import AccountKind, Asset
 from app.ledger.operations import Transfer, ensure_account, post
@@ -80,6 +82,39 @@ def test_a_voucher_is_collected_and_shown_to_its_winner_only(shop: Shop) -> None
     with shop.container.db.read() as session:
         stored = session.scalars(select(IdempotencyKey.answer)).all()
     assert "SECRET" not in str(stored)
+
+
+def _claims(shop: Shop) -> list[tuple[PhoneTold, bool]]:
+    with shop.container.db.read() as session:
+        found = claiming.claims(session, campaign_id=shop.ids["campaign"])
+    return [(claim.phone, claim.marketing) for claim in found]
+
+
+def test_a_claim_asks_for_the_phone_and_may_be_answered_with_no(shop: Shop) -> None:
+    """PAY-11, contract 13.2: the code hangs on neither the number nor the consent."""
+    shopper = shop.shopper().member()
+    award = _award(shop, shopper)
+    asked = shopper.collect(award, phone_declined=False, marketing_consent=True)
+    assert (asked.status_code, asked.json()["code"]) == (409, "phone_wanted")
+    assert _claims(shop) == []
+    declined = shopper.collect(award, marketing_consent=True)
+    assert declined.json()["voucher"]["code"] == "SECRET-CODE-1"
+    shopper.collect(award)
+    assert _claims(shop) == [(PhoneTold.DECLINED, False)], "once; and without a number nothing to agree to"
+    assert shopper.ok("GET", "/me")["marketing_consent"] is False
+
+
+def test_marketing_takes_a_consent_of_its_own_and_one_tap_ends_it(shop: Shop) -> None:
+    shopper = shop.shopper().member()
+    shopper.give_phone()
+    award = _award(shop, shopper)
+    assert shopper.ok("GET", "/me")["marketing_consent"] is False, "giving a number is no consent"
+    assert shopper.collect(award, phone_declined=False, marketing_consent=True).status_code == 200
+    assert _claims(shop) == [(PhoneTold.GIVEN, True)]
+    assert shopper.ok("GET", "/me")["marketing_consent"] is True
+    assert shopper.call("DELETE", "/consents/marketing").status_code == 204
+    assert shopper.ok("GET", "/me")["marketing_consent"] is False
+    assert _claims(shop) == [(PhoneTold.GIVEN, True)], "what was said is what was said"
 
 
 def test_a_stock_without_a_good_code_keeps_the_award(shop: Shop) -> None:

@@ -24,6 +24,7 @@ def test_codes_from_the_file_to_the_return_note(brand: Saoma, tmp_path: Path) ->
     assert (row["drawable"], row["free"], row["withdrawn"]) == (2, 2, 1)
     files = brand("vouchers", "files", "tea/june", "--json").stdout
     assert json.loads(files)[0]["reference"] == "PO-1"
+    assert json.loads(brand("vouchers", "claims", "tea/june", "--json").stdout) == []
     trail = brand("audit", "list", "--json").stdout
     assert "vouchers.taken_in" in trail
     assert "SECRET" not in trail + files + shown
