@@ -158,11 +158,15 @@ class OutflowView:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a campaign holds: an account's purpose, the pool's or prize's key, fen or pieces."""
+    """What a campaign holds: an account's purpose, the pool's or prize's key, fen or pieces.
+
+    kept: how much of a budget the limited prizes in stock may cost, in fen; no other prize is paid out of it.
+    """
 
     purpose: Purpose
     key: str
     amount: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,19 +416,36 @@ def outflows(session: Session, *, campaign_id: int) -> list[OutflowView]:
 
 
 def left(session: Session, *, campaign_id: int) -> list[Left]:
-    """Return what a campaign's accounts hold: budgets, committed money, stock, pieces awarded (DRAW-18)."""
+    """Return what a campaign's accounts hold: budgets, committed money, stock, pieces awarded (DRAW-18).
+
+    Before its rules are published a budget keeps nothing.
+    """
     accounts = find_accounts(session, campaign_id)
     running = balances(
         session, [account.id for account in accounts.values() if account.kind is AccountKind.GUARDED]
     )
+    in_force = (
+        select(CampaignVersion.rules)
+        .join(Campaign, Campaign.id == CampaignVersion.campaign_id)
+        .where(CampaignVersion.campaign_id == campaign_id, CampaignVersion.version == Campaign.version)
+    )
+    rules = session.scalars(in_force).one_or_none()
+    kept = {} if rules is None else parse_rules(rules).kept_fen
     return [
         Left(
             purpose,
             key,
             running[account.id] if account.id in running else open_balance(session, account.id),
+            sum(
+                running[accounts[Purpose.STOCK, prize].id] * fen
+                for prize, fen in (kept.get(key, {}) if purpose in _BUDGETS else {}).items()
+            ),
         )
         for (purpose, key), account in sorted(accounts.items())
     ]
+
+
+_BUDGETS = (Purpose.BUDGET, Purpose.POOL_BUDGET)
 
 
 def stock_history(

@@ -378,9 +378,9 @@ def list_campaigns(cli: Cli, /, *, as_json: bool) -> None:
 @json_option
 @pass_cli
 def show_campaign(cli: Cli, /, *, name: str, as_json: bool) -> None:
-    """Show what is left of budget and stock."""
+    """Show what is left of budget and stock, and how much of a budget is kept for limited prizes."""
     rows = [
-        {"what": left.purpose.value, "of": left.key, "left": left.amount}
+        {"what": left.purpose.value, "of": left.key, "left": left.amount, "kept": left.kept}
         for left in cli.read(lambda session: queries.left(session, campaign_id=find_campaign(session, name)))
     ]
     show(rows, as_json=as_json)

@@ -11,6 +11,7 @@ from app.campaigns import play as playing
 from app.campaigns import queries
 from app.campaigns.context import DrawContext
 from app.campaigns.draw import Result
+from app.campaigns.models import Purpose
 from app.db.engine import Replay
 from app.rewards.operations import lapse_due
 from tests.factories.campaign_world import CampaignWorld
@@ -31,12 +32,28 @@ def test_a_small_prize_without_a_number_leaves_the_money_of_the_large_ones(
 ) -> None:
     world: CampaignWorld = request.getfixturevalue(database)
     campaign = world.run(**RULES, fen=1200)
+    assert _kept(world, campaign) == (1200, 1000)
     who, gold = world.member(), world.member(tier="gold")
     assert [world.draw(who).draw.prize for _ in range(4)] == ["yuan", "yuan", "ten", "ten"]
-    assert world.left(campaign)["budget"] == 1000
-    assert [world.draw(gold).draw.prize for _ in range(2)] == ["big", "big"]
-    assert world.left(campaign)["budget"] == 0
+    assert _kept(world, campaign) == (1000, 1000)
+    assert world.draw(gold).draw.prize == "big"
+    assert _kept(world, campaign) == (500, 500)
+    assert world.draw(gold).draw.prize == "big"
+    assert _kept(world, campaign) == (0, 0)
     assert all(not check.mismatches for check in world.read(queries.verify_draws, campaign_id=campaign))
+
+
+def _kept(world: CampaignWorld, campaign: int) -> tuple[int, int]:
+    """What the budget holds, and how much of it is kept."""
+    (line,) = [it for it in world.read(queries.left, campaign_id=campaign) if it.purpose is Purpose.BUDGET]
+    return line.amount, line.kept
+
+
+def test_before_it_is_published_nothing_is_kept(world: CampaignWorld) -> None:
+    campaign = world.create()
+    world.save(campaign, **RULES)
+    world.stock(campaign, "big", 2)
+    assert _kept(world, campaign) == (0, 0)
 
 
 def test_a_piece_that_lapses_comes_back_with_its_money(world: CampaignWorld) -> None:
