@@ -47,6 +47,7 @@ class Settings:
     link_prefix: str
     public_url: str
     wechat_api_url: str
+    wechat_open_url: str
     pay_api_url: str
     redis_url: str | None = field(repr=False)
     trusted_proxies: int
@@ -298,6 +299,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         link_prefix=take("SAOMA_LINK_PREFIX", _prefix, None, ""),
         public_url=take("SAOMA_PUBLIC_URL", _origin("https"), None, ""),
         wechat_api_url=take("SAOMA_WECHAT_API_URL", origin, platform or "https://api.weixin.qq.com", ""),
+        wechat_open_url=take("SAOMA_WECHAT_OPEN_URL", origin, platform or "https://open.weixin.qq.com", ""),
         pay_api_url=take("SAOMA_PAY_API_URL", origin, platform or "https://api.mch.weixin.qq.com", ""),
         redis_url=environ.get("SAOMA_REDIS_URL") or None,
         trusted_proxies=take("SAOMA_TRUSTED_PROXIES", _whole(0, 10), "0", 0),

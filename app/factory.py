@@ -35,12 +35,13 @@ from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
+from app.gateways.service_account import WeChatServiceAccount
 from app.gateways.sms import NullTexter, WebhookTexter
 from app.gateways.tc3 import CloudKey
 from app.gateways.tokens import TokenProvider
 from app.gateways.wechat import WeChatApi
 from app.http.kit import build_app
-from app.identity.interfaces import MiniProgramGateway
+from app.identity.interfaces import MiniProgramGateway, ServiceAccountGateway
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.ids import PublicIds
 from app.notices.handlers import SendDigest, SendText
@@ -79,6 +80,7 @@ class Container:
     captchas: Captchas | None
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
+    service_account: ServiceAccountGateway
     messages: MessageReader
     market_codes: MarketGateway
     transfers: TransferGateway
@@ -154,6 +156,7 @@ def build_container(
         captchas=_captchas(settings),
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
+        service_account=WeChatServiceAccount(api),
         messages=PushedMessages(),
         market_codes=market_codes,
         transfers=transfers,
@@ -165,10 +168,12 @@ def build_container(
 
 
 def _payments(api_url: str) -> TransferGateway:
+    packets = WeChatRedPackets(api_url)
     return ByMethod(
         {
             PayMethod.TRANSFER: WeChatPayTransfers(api_url),
-            PayMethod.RED_PACKET: WeChatRedPackets(api_url),
+            PayMethod.RED_PACKET: packets,
+            PayMethod.SERVICE_RED_PACKET: packets,
         }
     )
 

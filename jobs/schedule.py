@@ -20,6 +20,7 @@ from app.codes import market
 from app.factory import Container
 from app.goods import operations as goods
 from app.http import idempotency, metrics
+from app.identity import linking
 from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
 from app.kernel.ids import id_before
@@ -82,7 +83,7 @@ def drain(container: Container) -> int:
 
 
 def purge(container: Container) -> int:
-    """Remove attempts, callback bodies, answers, counts of scans, names and tickets that have aged out."""
+    """Remove attempts, callback bodies, answers, counts of scans, names, tickets and links that are over."""
     now, db = container.clock.now(), container.db
     return (
         _portions(
@@ -100,6 +101,7 @@ def purge(container: Container) -> int:
         + _portions(lambda: db.transact(lambda session: tax.forget_identities(session, now=now)))
         + _portions(lambda: db.transact(lambda session: market.purge_tickets(session, now=now)))
         + _portions(lambda: db.transact(lambda session: purge_captcha_tickets(session, now=now)))
+        + _portions(lambda: db.transact(lambda session: linking.purge(session, now=now)))
     )
 
 

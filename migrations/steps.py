@@ -46,7 +46,7 @@ def add_choice(table: str, column: str, name: str, choices: tuple[str, ...]) -> 
 def set_check(table: str, name: str, clause: str) -> None:
     """Make CHECK `name` of a table say `clause`, whatever it said before.
 
-    SQLite cannot change a CHECK: the table is copied, so nothing may refer to it there.
+    SQLite cannot change a CHECK: the table is copied.
     """
     present = {check["name"] for check in sa.inspect(op.get_bind()).get_check_constraints(table)}
     if op.get_bind().dialect.name == "sqlite":

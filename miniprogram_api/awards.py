@@ -39,6 +39,7 @@ from app.payouts.errors import (
     NameNeeded,
     NoOpenid,
     RedPacketsOfToday,
+    ServiceAccountWanted,
 )
 from app.payouts.interfaces import PayMethod
 from app.payouts.operations import OPEN_TOPIC
@@ -126,6 +127,7 @@ def read_award(award_id: str) -> Response:
         IdentityWanted,
         AppNotBound,
         NoOpenid,
+        ServiceAccountWanted,
         AmountNotPayable,
         NameNeeded,
         VouchersOut,
@@ -139,9 +141,9 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
     """Collect money or a voucher: opens one transfer, or allots one code, however often this is called.
 
     200 carries the voucher's code, or what wx.requestMerchantTransfer takes, or for a payer of red packets
-    what wx.sendBizRedPacket takes. 202 means that WeChat Pay has not prepared it yet: call again with a new
-    key in a few seconds. Until the shopper has confirmed, or the transfer has ended after 24 hours, each call
-    gives the same transfer.
+    what wx.sendBizRedPacket takes, or which service account has sent one. 202 means that WeChat Pay has not
+    prepared it yet: call again with a new key in a few seconds. Until the shopper has confirmed, or the
+    transfer has ended after 24 hours, each call gives the same transfer.
     """
     number = context.decode("aw", award_id)
 
@@ -186,7 +188,7 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
     if answer.refused:
         return respond(answer)
     award, bill, voucher = context.edge().read(lambda *given: _state(number, *given))
-    if award["state"] == AwardState.LOCKED and bill is not None and bill.package_info is None:
+    if award["state"] == AwardState.LOCKED and bill is not None and not bill.offered:
         _deliver(bill.message_id)
         award, bill, voucher = context.edge().read(lambda *given: _state(number, *given))
     return respond(_collected(award, bill, voucher, replayed=answer.replayed))
@@ -355,8 +357,15 @@ def _collected(
             red_packet = json.loads(bill.package_info)
         else:
             transfer = {"mch_id": bill.mchid, "app_id": bill.appid, "package_info": bill.package_info}
-    waiting = transfer is None and red_packet is None and award["state"] != AwardState.FULFILLED
-    body = {"award": award, "transfer": transfer, "red_packet": red_packet, "voucher": voucher}
+    sent = award["state"] == AwardState.LOCKED and bill is not None and bill.sent_in_chat
+    waiting = transfer is None and red_packet is None and not sent and award["state"] != AwardState.FULFILLED
+    body = {
+        "award": award,
+        "transfer": transfer,
+        "red_packet": red_packet,
+        "service_red_packet": {"app_id": bill.appid} if sent and bill is not None else None,
+        "voucher": voucher,
+    }
     return Answer(202 if waiting else 200, body, replayed=replayed)
 
 

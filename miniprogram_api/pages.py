@@ -60,12 +60,12 @@ def _landing(path: str) -> Blueprint:
                 facts = queries.check(session, book=container.code_book, text=code)
                 view = None if facts is None else product(session, product_id=facts.product_id)
         except NotACode:
-            return _page("landing.html", verdict="bad", headline=texts.NOT_GENUINE, lines=[texts.NO_CODE])
+            return page("landing.html", verdict="bad", headline=texts.NOT_GENUINE, lines=[texts.NO_CODE])
         if facts is None or view is None:
             headline = texts.NOT_GENUINE
-            return _page("landing.html", verdict="bad", headline=headline, lines=[_not_ours(code)])
+            return page("landing.html", verdict="bad", headline=headline, lines=[_not_ours(code)])
         names = texts.Text(view.name_zh, view.name_en)
-        return _page(
+        return page(
             "landing.html",
             verdict="good",
             headline=texts.GENUINE,
@@ -84,7 +84,7 @@ def _landing(path: str) -> Blueprint:
                 verdict = "good"
             except UnknownPlacement:
                 verdict = "plain"
-        return _page(
+        return page(
             "landing.html",
             verdict=verdict,
             headline=texts.PLACEMENT,
@@ -122,7 +122,8 @@ def _lines(facts: CodeFacts) -> list[texts.Text]:
     ]
 
 
-def _page(template: str, **values: object) -> Response:
+def page(template: str, **values: object) -> Response:
+    """Return a page in the caller's language."""
     values.setdefault("title", texts.TITLE)
     response = Response(
         render_template(template, say=say, language=language(), **values),
@@ -149,7 +150,7 @@ def _start(settings: Settings) -> Blueprint:
     def show_start() -> Response:
         """Show where things are."""
         phone = f"http://{request.host.partition(':')[0]}:{settings.sandbox_port}/phone"
-        return _page("start.html", title=texts.START, demo=settings.demo, phone=phone, texts=texts)
+        return page("start.html", title=texts.START, demo=settings.demo, phone=phone, texts=texts)
 
     @start.get("/assets/page.css")
     @public("the pages' style")
@@ -173,7 +174,7 @@ def _sheet(start: Blueprint) -> None:
             {**code, "svg": base64.b64encode(qr.svg(drawn.matrix(code["code"])).encode()).decode()}
             for code in codes
         ]
-        return _page("sheet.html", title=texts.SHEET, codes=pictures)
+        return page("sheet.html", title=texts.SHEET, codes=pictures)
 
     @start.get("/sheet.json")
     @public("only in the demo: codes to play with")

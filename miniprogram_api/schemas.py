@@ -33,6 +33,19 @@ class SessionBody(BaseSchema):
     js_code = Text(128, required=True, metadata=_note("what wx.login gave; good for one use"))
 
 
+class OpenidLinkBody(BaseSchema):
+    """Which service account is to know the caller."""
+
+    app_id = Pattern("[A-Za-z0-9]{4,32}", 32, required=True, metadata=_note("the service account's appid"))
+
+
+class OpenidLinkAnswer(BaseSchema):
+    """A link to be opened in WeChat, in a web-view or a chat; good once."""
+
+    url = fields.String(required=True)
+    expires_at = Moment(required=True)
+
+
 class PersonAnswer(BaseSchema):
     """Who is logged in."""
 
@@ -429,9 +442,15 @@ class RedPacketAnswer(BaseSchema):
     pay_sign = fields.String(required=True, data_key="paySign", attribute="paySign")
 
 
+class ServicePacketAnswer(BaseSchema):
+    """The service account that has sent the red packet: it is opened there, within 24 hours."""
+
+    app_id = fields.String(required=True)
+
+
 class CollectAnswer(BaseSchema):
-    """The award, and what the shopper confirms the transfer or opens the red packet with; both null while
-    WeChat Pay prepares it.
+    """The award, and what the shopper confirms the transfer or opens the red packet with, or which service
+    account has sent one; all null while WeChat Pay prepares it.
 
     A voucher has its code instead, at once.
     """
@@ -439,6 +458,7 @@ class CollectAnswer(BaseSchema):
     award = fields.Nested(AwardView, required=True)
     transfer = fields.Nested(TransferAnswer, required=True, allow_none=True)
     red_packet = fields.Nested(RedPacketAnswer, required=True, allow_none=True)
+    service_red_packet = fields.Nested(ServicePacketAnswer, required=True, allow_none=True)
     voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
 
 

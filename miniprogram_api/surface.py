@@ -4,7 +4,7 @@ from flask import Flask
 
 from app.factory import Container
 from app.http.api import Api
-from miniprogram_api import documentation, pages, positions
+from miniprogram_api import documentation, linking, pages, positions
 from miniprogram_api.awards import awards
 from miniprogram_api.callbacks import callbacks
 from miniprogram_api.campaigns import campaigns
@@ -38,7 +38,13 @@ def register(app: Flask, container: Container) -> None:
         config_prefix="MINIPROGRAM_",
     )
     api.spec.components.security_scheme("session", {"type": "http", "scheme": "bearer"})
-    for blueprint in (sessions, membership, scans, draws, awards, points, tax, campaigns):
+    for blueprint in (sessions, membership, scans, draws, awards, points, tax, campaigns, linking.links):
         api.register_blueprint(blueprint)
-    for plain in (callbacks, documentation.build(api.spec), *pages.build(container.settings)):
+    settings = container.settings
+    for plain in (
+        callbacks,
+        documentation.build(api.spec),
+        linking.build(settings),
+        *pages.build(settings),
+    ):
         app.register_blueprint(plain)

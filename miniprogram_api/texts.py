@@ -87,3 +87,33 @@ LINK_SHEET = Text("演示二维码（12 个）", "QR sheet of the demo (12 codes
 LINK_PHONE = Text("消费者的手机（本地沙箱）", "The shopper's phone (local sandbox)")
 LINK_DOCS = Text("接口文档", "API pages")
 LINK_OPENAPI = Text("OpenAPI 文件", "OpenAPI document")
+
+LINK = Text("接收服务号红包", "Red packets from our service account")
+LINK_WHY = Text(
+    "用此微信接收会员 {who} 的红包。请确认是您本人的会员号；"
+    "我们只记录此微信在服务号中的编号（openid），仅用于发放红包。",
+    "This WeChat account will receive the red packets of member {who}. Go on only if that is you. All that is"
+    " kept is this account's number at our service account (openid), to send the red packets to.",
+)
+LINK_GO = Text("确认接收", "Receive them here")
+LINK_IN_WECHAT = Text("请在微信中打开此链接。", "Open this link in WeChat.")
+LINK_DONE = Text("已设置成功", "Done")
+LINK_DONE_HOW = Text("请返回小程序，再次点击领取。", "Go back to the mini-program and tap Collect again.")
+LINK_FAILED = Text("未能设置", "That did not work")
+LINK_OVER = Text(
+    "链接已使用或已过期。若您已设置成功，请返回小程序领取；否则请在小程序中重新获取链接。",
+    "The link has been used or is too old. If it worked before, go back and collect; else get a new link in"
+    " the mini-program.",
+)
+LINK_ANOTHER = Text(
+    "此微信已属于另一位会员，或该会员已绑定其他微信。请使用会员本人的微信，或联系客服。",
+    "This WeChat account belongs to another member, or the member uses another one. Use the member's own, or"
+    " ask our service.",
+)
+LINK_SNAPSHOT = Text(
+    "当前为页面快照，请点击“使用完整服务”后重试。",
+    "This is a snapshot of the page. Open the full service and try again.",
+)
+LINK_AGAIN = Text(
+    "微信暂时没有响应，请稍后重新打开链接。", "WeChat does not answer. Open the link again in a while."
+)

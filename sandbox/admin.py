@@ -51,6 +51,7 @@ def _add_registers(routes: Blueprint, world: World) -> None:
                 "kind": "miniprogram",
                 "open_platform": "",
                 "pages": ["pages/index/index"],
+                "oauth_host": "",
                 "notify": "",
             }
         )
@@ -59,7 +60,14 @@ def _add_registers(routes: Blueprint, world: World) -> None:
                 422, "bad_app", "appid must be 4 to 32 letters and digits, secret must not be empty"
             )
         pages = tuple(str(page) for page in fields["pages"])
-        app = App(fields["appid"], fields["secret"], fields["kind"], fields["open_platform"] or None, pages)
+        app = App(
+            fields["appid"],
+            fields["secret"],
+            fields["kind"],
+            fields["open_platform"] or None,
+            pages,
+            fields["oauth_host"],
+        )
         world.directory.put_app(app)
         return jsonify({"app": _app_view(app)}), 201
 

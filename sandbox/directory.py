@@ -26,7 +26,7 @@ class App:
 
     kind: ``miniprogram``, ``service`` or ``corp`` (WeCom). open_platform: name of the Open Platform account
     it is bound to; apps with the same one see the same unionid, without one there is no unionid. pages: the
-    published pages.
+    published pages. oauth_host: the host to which a service account's web authorisation may send people back.
     """
 
     appid: str
@@ -34,6 +34,7 @@ class App:
     kind: str = "miniprogram"
     open_platform: str | None = None
     pages: tuple[str, ...] = ("pages/index/index",)
+    oauth_host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,13 @@ class Directory:
     def _apply_app(self, event: Event) -> None:
         appid = event["appid"]
         self.apps[appid] = App(
-            appid, event["secret"], event["kind"], event["open_platform"], tuple(event["pages"])
+            appid,
+            event["secret"],
+            event["kind"],
+            event["open_platform"],
+            tuple(event["pages"]),
+            # A journal of an earlier release does not say.
+            event.get("oauth_host", ""),
         )
         for shopper_id in self.shoppers:
             self._know_openids(appid, shopper_id)

@@ -11,7 +11,18 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import admin, cloud_api, intercept, market_api, miniprogram, pay_api, pay_v2, phone, pushes
+from sandbox import (
+    admin,
+    authorisation,
+    cloud_api,
+    intercept,
+    market_api,
+    miniprogram,
+    pay_api,
+    pay_v2,
+    phone,
+    pushes,
+)
 from sandbox.errors import AdminError, PacketError, PayError, WeChatError
 from sandbox.intercept import is_platform_request
 from sandbox.packet_request import PREFIX as PACKETS
@@ -41,7 +52,17 @@ def create_app(world: World, *, host: str = "127.0.0.1") -> Flask:
             raise AdminError(403, "wrong_host", "the sandbox's own pages answer on the loopback name only")
 
     intercept.install(app, world)
-    for room in (miniprogram, market_api, pay_api, pay_v2, cloud_api, admin, pushes, phone):
+    for room in (
+        miniprogram,
+        authorisation,
+        market_api,
+        pay_api,
+        pay_v2,
+        cloud_api,
+        admin,
+        pushes,
+        phone,
+    ):
         app.register_blueprint(room.blueprint(world))
     app.register_error_handler(AdminError, _admin_problem)
     app.register_error_handler(HTTPException, _http_problem)

@@ -4,10 +4,13 @@ Only the first of the two needs Alembic and the migrations themselves; a web wor
 and is ready a tenth sooner.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from app.db.engine import Database
 
@@ -30,13 +33,41 @@ def current(db: Database) -> str | None:
 
 
 def upgrade(db: Database, *, to: str = "head") -> None:
-    """Run the migrations that `db` lacks; each is one re-runnable step."""
+    """Run the migrations that `db` lacks; each is one re-runnable step.
+
+    SQLite changes a CHECK by copying the table, which must not be refused for the rows that refer to it: its
+    foreign keys rest meanwhile, and are asked afterwards. Raises IntegrityError when one is broken.
+    """
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    with db.engine.connect() as connection:
+    with db.engine.connect() as connection, _resting_references(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, to)
+        _require_references(connection)
         connection.commit()
+
+
+@contextmanager
+def _resting_references(connection: Connection) -> Iterator[None]:
+    """Let SQLite not ask for foreign keys; it takes that only between transactions, hence from the driver."""
+    driver = connection.connection.driver_connection
+    sqlite = connection.dialect.name == "sqlite"
+    assert driver is not None
+    if sqlite:
+        driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        if sqlite:
+            connection.rollback()
+            driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _require_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite" and (
+        broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    ):
+        raise IntegrityError(f"a row of {broken[0]} refers to nothing", None, ValueError(str(broken[2])))

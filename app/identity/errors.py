@@ -95,3 +95,17 @@ class InvalidRule(Malformed):
     """A rule that cannot be kept."""
 
     code = "invalid_rule"
+
+
+class LinkOver(Refused):
+    """The link to a service account is not ours, too old or used."""
+
+    code = "link_over"
+    title = "The link is over"
+
+
+class AnotherWeChat(Refused):
+    """Whoever opened the link is not the member who asked for it."""
+
+    code = "another_wechat"
+    title = "Another WeChat account"

@@ -1,4 +1,4 @@
-"""What identity needs from the mini-program platform: who logs in, and which phone number they chose."""
+"""What identity needs from WeChat: who logs in or visits a page, and which phone number they chose."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +22,16 @@ class PlatformSession:
     openid: str = field(repr=False)
     unionid: str | None = field(repr=False)
     session_key: str = field(repr=False)
+    virtual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whom the code of a page's authorisation stands for (12.8). `unionid` is seldom told; a `virtual`
+    identity belongs to nobody and is never stored."""
+
+    openid: str = field(repr=False)
+    unionid: str | None = field(repr=False)
     virtual: bool
 
 
@@ -102,3 +112,13 @@ class MiniProgramGateway(Protocol):
 
     def check(self, app: AppCredentials) -> None:
         """Show that the platform knows the app and its secret; raises as `phone_number` does."""
+
+
+class ServiceAccountGateway(Protocol):
+    """Server side of a service account's web authorisation. Never call it inside a transaction."""
+
+    def code_to_visitor(self, app: AppCredentials, code: str) -> Visitor:
+        """Exchange the code that the browser brought back (platform contracts 12.8); it is good for one use.
+
+        Raises InvalidLoginCode, TooFrequent, PlatformBusy or PlatformRefused.
+        """

@@ -39,6 +39,7 @@ class IdentitySource(StrEnum):
     MINIPROGRAM_LOGIN = "miniprogram_login"
     PHONE_BUTTON = "phone_button"
     SERVICE_ACCOUNT_FOLLOW = "service_account_follow"
+    SERVICE_ACCOUNT_VISIT = "service_account_visit"
     JOIN = "join"
     GUIDE_WECOM = "guide_wecom"
     APP_ORDER = "app_order"
@@ -284,3 +285,19 @@ class LoginSession(Base):
     created_at: Mapped[datetime] = moment()
     expires_at: Mapped[datetime] = moment()
     revoked_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class OpenidLink(Base):
+    """A member's wish to be known to one more app: who opens the link there while `session_id` lives is them.
+
+    Good for one use. No foreign key to the session: sessions are purged.
+    """
+
+    __tablename__ = "openid_links"
+    __table_args__ = (Index("ix_openid_links_expires_at", "expires_at"),)
+    id: Mapped[int] = id_column()
+    person_id: Mapped[int] = ref("persons.id")
+    session_id: Mapped[int] = ref()
+    app_id: Mapped[int] = ref("apps.id")
+    expires_at: Mapped[datetime] = moment()
+    used_at: Mapped[datetime | None] = moment(nullable=True)

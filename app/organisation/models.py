@@ -27,6 +27,7 @@ class AppKind(StrEnum):
     """What sort of WeChat account an app is."""
 
     MINIPROGRAM = "miniprogram"
+    SERVICE = "service"  # 服务号
 
 
 class PenaltyKind(StrEnum):

@@ -50,7 +50,7 @@ def register_app(
     """Register an app of ours, or give the one that has this appid a new secret; return its id.
 
     `brand_id` None means that the app serves every brand. Raises AppTaken when the appid is registered for
-    another brand: a login would otherwise change hands.
+    another brand, or as another kind: a login would otherwise change hands.
     """
     app_id = new_id()
     row = {
@@ -67,6 +67,8 @@ def register_app(
     known = session.scalars(select(App).where(App.appid == appid).with_for_update()).one()
     if known.brand_id != brand_id:
         raise AppTaken("this appid is registered for another brand")
+    if known.kind is not kind:
+        raise AppTaken(f"this appid is registered as a {known.kind}")
     known.secret = secret
     session.flush()
     return known.id

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.organisation.errors import UnknownApp, UnknownBrand, UnknownDealer, UnknownStore
-from app.organisation.models import App, Brand, Dealer, DealerRegion, Store
+from app.organisation.models import App, AppKind, Brand, Dealer, DealerRegion, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class AppView:
 
     id: int
     brand_id: int | None
+    kind: AppKind
     appid: str
     open_platform: str
     secret: str = field(repr=False)
@@ -34,7 +35,7 @@ class AppView:
 _BRAND = select(Brand.id, Brand.slug, Brand.name_zh, Brand.name_en)
 _BRAND_BY_ID = _BRAND.where(Brand.id == bindparam("wanted"))
 _BRAND_BY_SLUG = _BRAND.where(Brand.slug == bindparam("wanted"))
-_APP = select(App.id, App.brand_id, App.appid, App.open_platform, App.secret)
+_APP = select(App.id, App.brand_id, App.kind, App.appid, App.open_platform, App.secret)
 _APP_BY_ID = _APP.where(App.id == bindparam("wanted"))
 _APP_BY_APPID = _APP.where(App.appid == bindparam("wanted"))
 _OPEN_PLATFORM = select(App.open_platform).where(App.id == bindparam("wanted"))
@@ -69,11 +70,11 @@ def app(session: Session, *, app_id: int) -> AppView:
     return AppView(*row)
 
 
-def app_by_appid(session: Session, *, appid: str) -> AppView:
-    """Return the app with WeChat's `appid`; raise UnknownApp."""
+def app_by_appid(session: Session, *, appid: str, kind: AppKind | None = None) -> AppView:
+    """Return the app with WeChat's `appid`, of one `kind` where it is told; raise UnknownApp."""
     row = session.connection().execute(_APP_BY_APPID, {"wanted": appid}).first()
-    if row is None:
-        raise UnknownApp("no app of ours has this appid")
+    if row is None or kind not in (None, row.kind):
+        raise UnknownApp("no app of ours of this kind has this appid")
     return AppView(*row)
 
 

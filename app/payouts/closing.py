@@ -159,7 +159,7 @@ def progress(session: Session, *, bill_no: str) -> str:
 
 
 def _absence_counts(bill: Bill | BillRow, method: PayMethod, now: datetime) -> bool:
-    if method is PayMethod.RED_PACKET:
+    if method.is_packet:
         return False
     return bill.state is BillState.NEW and now - bill.opened_at < ANSWERS_FOR
 
@@ -244,7 +244,7 @@ class CloseBills(BillEffect):
                 return RetryAt(now + pause, "the platform is cancelling it", counts=False)
             case TransferState.TRANSFERING:
                 return Done("its receiver has confirmed: it pays or fails by itself")
-            case state if state in _CANCELLABLE and known.payer.method is PayMethod.RED_PACKET:
+            case state if state in _CANCELLABLE and known.payer.method.is_packet:
                 return RetryAt(now + _PACKET_CHECK, f"{state}: what nobody opens comes back", counts=False)
             case state if state in _CANCELLABLE:
                 return RetryLater(f"the platform says {state} and does not cancel it")

@@ -31,6 +31,13 @@ class NoOpenid(Refused):
     title = "WeChat does not know you here yet"
 
 
+class ServiceAccountWanted(Refused):
+    """The prize is sent by a service account, where this person is not known yet; `appid` names it."""
+
+    code = "service_account_wanted"
+    title = "Open the service account's link once"
+
+
 class AmountNotPayable(Refused):
     """The amount is outside what the platform or the payer's product transfers at once."""
 

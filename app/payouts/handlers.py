@@ -114,7 +114,11 @@ class OpenBills(BillEffect):
         bill, payer = known.bill, known.payer
         if bill.closing_at is not None:
             return Skip(Done("an operator is closing it"))
-        if bill.package_info is not None or bill.state not in _OPENING:
+        # Where the app needs nothing to hand over, a bill is open as soon as the platform has it.
+        opened = bill.package_info is not None or not (
+            payer.method.taken_in_app or bill.state is BillState.NEW
+        )
+        if opened or bill.state not in _OPENING:
             return Skip(Done(f"nothing to open: {bill.state}"))
         if payer.state is PayerState.PAUSED_OPERATOR:
             return Skip(RetryAt(now + _PAUSED_CHECK, "the payer is paused by an operator", counts=False))
@@ -182,6 +186,8 @@ class OpenBills(BillEffect):
         # Only a bill that had to wait can be the first sign of fresh money: the others spare the look-up.
         if answer.state in _FUNDED and message.attempt > 1:
             operations.note_funds(session, payer=known.payer, now=now, actor=_PLATFORM)
+        if not known.payer.method.taken_in_app:
+            return Done(str(answer.state))
         if answer.state is TransferState.WAIT_USER_CONFIRM and answer.package_info is None:
             return RetryLater("the bill waits for its receiver, and the platform gave no package_info")
         if answer.state in _BEFORE_CONFIRMING and answer.package_info is None:

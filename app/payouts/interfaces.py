@@ -17,13 +17,28 @@ from app.kernel.errors import Malformed, Unauthenticated
 class PayMethod(StrEnum):
     """By which product of WeChat Pay a payer pays.
 
-    transfer    the merchant transfer of v3 (4.8), which every merchant may apply for
-    red_packet  the red packet in a mini-program of v2 (5.4): closed to new merchants since 2026-06-18, those
-                who hold it keep it
+    transfer            the merchant transfer of v3 (4.8), which every merchant may apply for
+    red_packet          the red packet in a mini-program of v2 (5.4): closed to new merchants since
+                        2026-06-18, those who hold it keep it
+    service_red_packet  the red packet that a service account sends into the chat (5.2): closed likewise
     """
 
     TRANSFER = "transfer"
     RED_PACKET = "red_packet"
+    SERVICE_RED_PACKET = "service_red_packet"
+
+    @property
+    def is_packet(self) -> bool:
+        """Whether it is a red packet of v2: with amounts and limits of a day of its own, and no callbacks."""
+        return self is not PayMethod.TRANSFER
+
+    @property
+    def taken_in_app(self) -> bool:
+        """Whether its receiver takes it in the app in use, with what opening the bill tells.
+
+        What is not, a service account sends: to whoever has an openid there.
+        """
+        return self is not PayMethod.SERVICE_RED_PACKET
 
 
 class TransferState(StrEnum):

@@ -50,14 +50,14 @@ def recv_style(wanted: str | None, amount_fen: int) -> str | None:
 
 def payable(method: PayMethod, scene_id: str, amount_fen: int) -> bool:
     """Tell whether the product moves such an amount at once; one with a scene has bounds of its own."""
-    if method is PayMethod.RED_PACKET and not scene_id:
+    if method.is_packet and not scene_id:
         return amount_fen in PACKET_FEN
     return amount_fen >= SMALLEST_FEN
 
 
 def least_fen(method: PayMethod, scene_id: str) -> int:
     """Return the smallest amount that the product moves."""
-    return PACKET_FEN.start if method is PayMethod.RED_PACKET and not scene_id else SMALLEST_FEN
+    return PACKET_FEN.start if method.is_packet and not scene_id else SMALLEST_FEN
 
 
 def packet_faults(

@@ -20,7 +20,7 @@ from app.identity import queries as identity
 from app.kernel.actor import Actor
 from app.kernel.boundaries import reach
 from app.kernel.ids import new_id
-from app.organisation.models import App
+from app.organisation.models import App, AppKind
 from app.outbox.operations import enqueue, hasten_group, receive
 from app.payouts import limits, notices, queries
 from app.payouts.errors import (
@@ -31,6 +31,7 @@ from app.payouts.errors import (
     NameNeeded,
     NoOpenid,
     RedPacketsOfToday,
+    ServiceAccountWanted,
 )
 from app.payouts.interfaces import PayMethod, ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
@@ -75,21 +76,26 @@ def open_bill(
 ) -> BillView:
     """Return the open bill of an award, opening one when there is none; never a second one.
 
-    `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use: its appid and the
-    cluster's openid there are frozen in the bill with every other parameter of the request. `remark` has
-    at most 32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is
-    opened only when the platform has said that the last one failed or was cancelled.
+    `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use, or the payer's service
+    account where that sends it: its appid and the cluster's openid there are frozen in the bill with every
+    other parameter of the request. `remark` has at most 32 characters; `user_name` is needed from 2,000 yuan
+    (contract 4.8). A bill after the first is opened only when the platform has said that the last one failed
+    or was cancelled.
 
-    Raises AlreadyPaid, AppNotBound, NoOpenid, AmountNotPayable, NameNeeded, RedPacketsOfToday, UnknownPayer.
+    Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceAccountWanted, AmountNotPayable, NameNeeded,
+    RedPacketsOfToday, UnknownPayer.
     """
     payout = _lookup(session, award_id)
     if payout is not None and payout.state is not PayoutState.FAILED:
         return _present(session, award_id, payout.state)
     payer = queries.payer(session, payer_id)
     _require_payable(payer, amount_fen, user_name)
-    if payer.method is PayMethod.RED_PACKET:
+    if payer.method.is_packet:
         _require_room_today(session, payer, person_ids, amount_fen, now)
-    appid, openid = _receiver(session, payer, person_ids, app_id)
+    if payer.method.taken_in_app:
+        appid, openid = _receiver(session, payer, person_ids, app_id)
+    else:
+        app_id, appid, openid = _follower(session, payer, person_ids)
     generation = 1 if payout is None else payout.generation + 1
     payout_id = new_id() if payout is None else payout.id
     if payout is None:
@@ -212,6 +218,20 @@ def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id:
     return appid, openid
 
 
+def _follower(session: Session, payer: Payer, person_ids: Sequence[int]) -> tuple[int, str, str]:
+    """Return the service account that a payer sends by, and who this is there; raise ServiceAccountWanted."""
+    bound = select(App.id, App.appid).join(PayerApp, PayerApp.app_id == App.id)
+    app_id, appid = session.connection().execute(bound.where(PayerApp.payer_id == payer.id)).one()
+    openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
+    if openid is None:
+        raise ServiceAccountWanted(
+            "the service account sends this prize and does not know you yet: get a link from POST"
+            " /openid-links with its appid, open it in WeChat, then collect",
+            appid=appid,
+        )
+    return app_id, appid, openid
+
+
 def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> None:
     if amount_fen > payer.product_max_fen or not limits.payable(payer.method, payer.scene_id, amount_fen):
         raise AmountNotPayable(
@@ -321,8 +341,9 @@ class PayerDetails:
     """A payer as it is set up; `report_infos` are what the scene demands (contract 4.8).
 
     `notify_url` is where the platform reports: https, without a query, or None to rely on asking.
-    `app_ids` are the apps that the merchant number is bound to on the platform. A payer of red packets has an
-    APIv2 key and the certificate of its private key, and no `notify_url`: nobody is called back (5.3).
+    `app_ids` are the apps that the merchant number is bound to on the platform: mini-programs, or the one
+    service account that sends. A payer of red packets has an APIv2 key and the certificate of its private
+    key, and no `notify_url`: nobody is called back (5.3).
     """
 
     name: str
@@ -345,7 +366,7 @@ class PayerDetails:
 
 
 def _faults(payer: PayerDetails) -> list[str]:
-    if payer.method is PayMethod.RED_PACKET:
+    if payer.method.is_packet:
         found = limits.packet_faults(
             scene_id=payer.scene_id,
             report_infos=payer.report_infos,
@@ -365,6 +386,13 @@ def _faults(payer: PayerDetails) -> list[str]:
     )
 
 
+def _app_faults(session: Session, payer: PayerDetails) -> list[str]:
+    kinds = list(session.connection().execute(select(App.kind).where(App.id.in_(payer.app_ids))).scalars())
+    if payer.method.taken_in_app:
+        return ["its apps are mini-programs"] if AppKind.SERVICE in kinds else []
+    return [] if kinds == [AppKind.SERVICE] else ["its app is the one service account that sends the packets"]
+
+
 def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
     """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
 
@@ -372,7 +400,7 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
     week more. A payer keeps its state, its brand and its method, by which open bills are asked about: raises
     BadPayer when another one is given, or when the details break a rule of the platform.
     """
-    faults = _faults(payer)
+    faults = [*_faults(payer), *_app_faults(session, payer)]
     if faults:
         raise BadPayer("; ".join(faults))
     values = {

@@ -44,6 +44,16 @@ class BillView:
     opened_at: datetime
     package_info: str | None = field(repr=False)
 
+    @property
+    def sent_in_chat(self) -> bool:
+        """Whether a service account has sent it, and its receiver can open it there."""
+        return not self.method.taken_in_app and self.state is BillState.WAIT_USER_CONFIRM
+
+    @property
+    def offered(self) -> bool:
+        """Whether its receiver can take it now, in whatever way."""
+        return self.package_info is not None or self.sent_in_chat
+
 
 def payer(session: Session, payer_id: int) -> Payer:
     """Return a payer; raise UnknownPayer."""
@@ -95,7 +105,6 @@ def payers(session: Session) -> Sequence[Payer]:
 
 def credentials(payer: Payer, appid: str = "") -> PayerCredentials:
     """Return what signs for a payer; `appid` is the app of the bill, which red packets name each time."""
-    red_packets = payer.method is PayMethod.RED_PACKET
     return PayerCredentials(
         mchid=payer.mchid,
         serial_no=payer.serial_no,
@@ -106,7 +115,7 @@ def credentials(payer: Payer, appid: str = "") -> PayerCredentials:
         method=payer.method,
         apiv2_key=payer.apiv2_key or "",
         client_certificate_pem=payer.client_certificate or "",
-        appid=appid if red_packets else "",
+        appid=appid if payer.method.is_packet else "",
     )
 
 
@@ -136,7 +145,7 @@ def opened_since(
 
 def closed_to_new(session: Session, *, payer_id: int) -> bool:
     """Tell whether a payer pays by a product that no new merchant is given any more (contract 5)."""
-    return payer(session, payer_id).method is PayMethod.RED_PACKET
+    return payer(session, payer_id).method.is_packet
 
 
 def paid_account(session: Session, *, payer_id: int, brand_id: int | None, now: datetime) -> AccountRef:

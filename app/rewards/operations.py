@@ -260,7 +260,7 @@ def collect(
     if terms.state is AwardState.COLLECTIBLE:
         taxing.count(session, terms, now=now)
     bill = _bill(session, terms, cluster.person_ids, app_id, user_name, now=now, actor=actor)
-    if bill.app_id != app_id:
+    if bill.app_id != app_id and bill.method.taken_in_app:
         raise OpenElsewhere(
             "it was opened in another mini-program; confirm it there, or collect it here a day later",
             appid=bill.appid,

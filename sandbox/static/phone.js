@@ -36,6 +36,8 @@ export function render() {
   document.getElementById("language").textContent = word("language");
   document.getElementById("phone-clock").textContent = clock().slice(0, 5);
   const who = shopper();
+  // Links that are opened beside this page are opened in this shopper's WeChat.
+  document.cookie = `sandbox_shopper=${who?.id ?? ""}; path=/connect; SameSite=Lax`;
   document.getElementById("wallet").textContent = who ? `${word("wallet")} ${yuan(who.balance_fen)}` : "";
   document.getElementById("tabs").replaceChildren(
     ...TABS.map((tab) =>

@@ -206,8 +206,9 @@ def open_shop(
     database_url: str, data: Path, sandbox: SandboxProcess, merchant: MerchantAccount, **environment: str
 ) -> Iterator[Shop]:
     """Yield an installation on a migrated database, with a campaign in which every draw wins one yuan."""
-    platform = {"SAOMA_WECHAT_API_URL": sandbox.base_url, "SAOMA_PAY_API_URL": sandbox.base_url}
-    with product(database_url, data, **platform, **environment) as container:
+    names = ("SAOMA_WECHAT_API_URL", "SAOMA_WECHAT_OPEN_URL", "SAOMA_PAY_API_URL")
+    platform = dict.fromkeys(names, sandbox.base_url)
+    with product(database_url, data, **(platform | environment)) as container:
         ids = container.db.transact(lambda session: _make_brand(session, container, merchant))
         app = create_app(container, [miniprogram_api])
         with serve(app) as url:

@@ -1,0 +1,208 @@
+"""How a member becomes known to a service account: a link from the mini-program, opened in WeChat's browser.
+
+The page says whose red packets will be sent here and goes on only when tapped. WeChat then tells who taps
+(contract 12.8). Nothing in a query is believed: `state` is sealed by us and must be about the link whose page
+this browser has opened, which its cookie tells; the code is exchanged by us; where WeChat sends the browser
+back is a setting. The cookie is not sent along with a form of somebody else's site, so nobody is led through
+this without tapping on this page.
+"""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint as Pages
+from flask import Response, redirect, request
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as Redirection
+
+from app.config import Settings
+from app.http.access import public
+from app.http.api import Blueprint
+from app.http.edge import respond
+from app.http.idempotency import Answer
+from app.http.schemas import moment
+from app.identity import linking, openid_links
+from app.identity import queries as persons
+from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
+from app.identity.interfaces import (
+    AppCredentials,
+    InvalidLoginCode,
+    PlatformBusy,
+    PlatformRefused,
+    TooFrequent,
+)
+from app.identity.linking import LinkView
+from app.identity.openid_links import Place
+from app.identity.queries import Principal
+from app.members.queries import membership
+from app.organisation import queries as organisation
+from app.organisation.errors import UnknownApp
+from app.organisation.models import AppKind
+from miniprogram_api import context, texts
+from miniprogram_api.pages import page
+from miniprogram_api.schemas import OpenidLinkAnswer, OpenidLinkBody
+
+PATH = "/miniprogram/link"
+COOKIE = "saoma_link"
+_PER_ADDRESS = "600/minute"
+_LONGEST_CODE = 512
+_IN_WECHAT = "MicroMessenger"
+_SHOWN_DIGITS = 4
+
+links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="Service accounts")
+
+
+@links.route("/openid-links", methods=["POST"])
+@links.operation(
+    body=OpenidLinkBody,
+    answers={201: OpenidLinkAnswer},
+    refusals=[UnknownApp, VirtualPerson],
+    per_person="20/minute",
+)
+def create_openid_link(body: dict[str, Any]) -> Response:
+    """Get the link with which a service account gets to know the caller; for `service_account_wanted`.
+
+    Open it in a web-view, or let it be opened in a chat; it is good once, for ten minutes and while the
+    session lasts. Then collect again, with a new key.
+    """
+
+    def work(session: Session, caller: Principal, now: datetime) -> Answer:
+        app = organisation.app_by_appid(session, appid=body["app_id"], kind=AppKind.SERVICE)
+        link = linking.invite(session, principal=caller, app_id=app.id, now=now)
+        url = f"{context.container().settings.public_url}{PATH}/{_sealed(Place.LINK, link)}"
+        return Answer(201, {"url": url, "expires_at": moment(link.expires_at)})
+
+    return respond(context.edge().write(work, operation="create_openid_link"))
+
+
+def build(settings: Settings) -> Pages:
+    """Return the pages behind such a link."""
+    pages = Pages("link_pages", __name__, template_folder="templates")
+
+    @pages.get(f"{PATH}/<ticket>")
+    @public("the link proves itself; who taps on its page is told by WeChat", per_address=_PER_ADDRESS)
+    def show_link(ticket: str) -> Response:
+        """Say whose red packets will be sent here, and remember that this browser was told."""
+        if _IN_WECHAT not in request.user_agent.string:
+            return _page(texts.LINK, texts.LINK_IN_WECHAT, verdict="plain")
+        try:
+            link = _open(Place.LINK, ticket)
+        except LinkOver:
+            return _failed(texts.LINK_OVER)
+        why = texts.LINK_WHY
+        who = _member(link)
+        told = texts.Text(why.zh.format(who=who), why.en.format(who=who))
+        response = _page(texts.LINK, told, verdict="plain", go=texts.LINK_GO)
+        # The form goes to this page, and from there to WeChat.
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none';"
+            f" form-action 'self' {settings.wechat_open_url}"
+        )
+        response.set_cookie(
+            COOKIE,
+            _sealed(Place.BROWSER, link),
+            expires=link.expires_at,
+            path=PATH,
+            secure=not settings.demo,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
+
+    @pages.post(f"{PATH}/<ticket>")
+    @public("the link and this browser's cookie prove themselves", per_address=_PER_ADDRESS)
+    def follow_link(ticket: str) -> Redirection:
+        """Let WeChat say who this is, without asking anything of them (snsapi_base)."""
+        try:
+            link = _open(Place.LINK, ticket)
+            _require_browser(link)
+        except LinkOver:
+            return _failed(texts.LINK_OVER)
+        with context.container().db.read() as session:
+            app = organisation.app(session, app_id=link.app_id)
+        query = {
+            "appid": app.appid,
+            "redirect_uri": f"{settings.public_url}{PATH}",
+            "response_type": "code",
+            "scope": "snsapi_base",
+            "state": _sealed(Place.STATE, link),
+        }
+        address = f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
+        return redirect(address, 303)
+
+    @pages.get(PATH)
+    @public(
+        "WeChat sends the browser back here; state, cookie and code prove themselves",
+        per_address=_PER_ADDRESS,
+    )
+    def come_back() -> Response:
+        """Take who has come back for the member of the link."""
+        try:
+            link = _open(Place.STATE, request.args.get("state", ""))
+            _require_browser(link)
+            return _take(link, request.args.get("code", "")[:_LONGEST_CODE])
+        except (LinkOver, InvalidLoginCode):
+            return _failed(texts.LINK_OVER)
+        except VirtualPerson:
+            return _failed(texts.LINK_SNAPSHOT)
+        except AnotherWeChat:
+            return _failed(texts.LINK_ANOTHER)
+        except (PlatformBusy, PlatformRefused, TooFrequent):
+            return _failed(texts.LINK_AGAIN)
+
+    return pages
+
+
+def _take(link: LinkView, code: str) -> Response:
+    container = context.container()
+    with container.db.read() as session:
+        app = organisation.app(session, app_id=link.app_id)
+    visitor = container.service_account.code_to_visitor(AppCredentials(app.appid, app.secret), code)
+    known = container.db.transact(
+        lambda session: linking.complete(session, link_id=link.id, visitor=visitor, now=context.now())
+    )
+    if not known:
+        return _failed(texts.LINK_ANOTHER)
+    return _page(texts.LINK_DONE, texts.LINK_DONE_HOW, verdict="good")
+
+
+def _keys() -> list[bytes]:
+    return list(context.container().keyring.signing_keys(openid_links.KEY_PURPOSE))
+
+
+def _sealed(place: Place, link: LinkView) -> str:
+    return openid_links.write(_keys(), place=place, link_id=link.id, expires_at=link.expires_at)
+
+
+def _open(place: Place, text: str) -> LinkView:
+    """Return the unused link that `text` stands for; raise LinkOver."""
+    link_id = openid_links.read(_keys(), place=place, text=text, now=context.now())
+    with context.container().db.read() as session:
+        link = linking.link(session, link_id=link_id, now=context.now())
+    if link.used:
+        raise LinkOver("the link has been used: get a new one in the mini-program")
+    return link
+
+
+def _require_browser(link: LinkView) -> None:
+    """Make sure that it is the browser which was told what the link does; raise LinkOver."""
+    text = request.cookies.get(COOKIE, "")
+    if openid_links.read(_keys(), place=Place.BROWSER, text=text, now=context.now()) != link.id:
+        raise LinkOver("this browser has not opened the link")
+
+
+def _member(link: LinkView) -> str:
+    """Return the end of the member's number, by which they know it as theirs."""
+    with context.container().db.read() as session:
+        cluster = persons.cluster(session, person_id=link.person_id)
+        joined = membership(session, person_ids=cluster.person_ids)
+    return "" if joined is None else f"…{joined.member_no[-_SHOWN_DIGITS:]}"
+
+
+def _failed(why: texts.Text) -> Response:
+    return _page(texts.LINK_FAILED, why, verdict="bad")
+
+
+def _page(headline: texts.Text, line: texts.Text, **values: object) -> Response:
+    return page("link.html", title=texts.LINK, headline=headline, lines=[line], **values)
