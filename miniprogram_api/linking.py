@@ -7,8 +7,9 @@ back is a setting. The cookie is not sent along with a form of somebody else's s
 this without tapping on this page.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import Blueprint as Pages
@@ -42,6 +43,8 @@ from app.organisation.models import AppKind
 from miniprogram_api import context, texts
 from miniprogram_api.pages import page
 from miniprogram_api.schemas import OpenidLinkAnswer, OpenidLinkBody
+
+R = TypeVar("R", bound=Redirection)
 
 PATH = "/miniprogram/link"
 COOKIE = "saoma_link"
@@ -86,76 +89,76 @@ def build(settings: Settings) -> Pages:
         """Say whose red packets will be sent here, and remember that this browser was told."""
         if _IN_WECHAT not in request.user_agent.string:
             return _page(texts.LINK, texts.LINK_IN_WECHAT, verdict="plain")
-        try:
-            link = _open(Place.LINK, ticket)
-        except LinkOver:
-            return _failed(texts.LINK_OVER)
-        why = texts.LINK_WHY
-        who = _member(link)
-        told = texts.Text(why.zh.format(who=who), why.en.format(who=who))
-        response = _page(texts.LINK, told, verdict="plain", go=texts.LINK_GO)
-        # The form goes to this page, and from there to WeChat.
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none';"
-            f" form-action 'self' {settings.wechat_open_url}"
-        )
-        response.set_cookie(
-            COOKIE,
-            _sealed(Place.BROWSER, link),
-            expires=link.expires_at,
-            path=PATH,
-            secure=not settings.demo,
-            httponly=True,
-            samesite="Lax",
-        )
-        return response
+        return _failing(lambda: _ask(settings, _open(Place.LINK, ticket)))
 
     @pages.post(f"{PATH}/<ticket>")
     @public("the link and this browser's cookie prove themselves", per_address=_PER_ADDRESS)
     def follow_link(ticket: str) -> Redirection:
         """Let WeChat say who this is, without asking anything of them (snsapi_base)."""
-        try:
-            link = _open(Place.LINK, ticket)
-            _require_browser(link)
-        except LinkOver:
-            return _failed(texts.LINK_OVER)
-        with context.container().db.read() as session:
-            app = organisation.app(session, app_id=link.app_id)
-        query = {
-            "appid": app.appid,
-            "redirect_uri": f"{settings.public_url}{PATH}",
-            "response_type": "code",
-            "scope": "snsapi_base",
-            "state": _sealed(Place.STATE, link),
-        }
-        address = f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
-        return redirect(address, 303)
+        return _failing(lambda: _send_on(settings, _open(Place.LINK, ticket)))
 
     @pages.get(PATH)
-    @public(
-        "WeChat sends the browser back here; state, cookie and code prove themselves",
-        per_address=_PER_ADDRESS,
-    )
+    @public("WeChat sends browsers back here; state, cookie and code prove it", per_address=_PER_ADDRESS)
     def come_back() -> Response:
         """Take who has come back for the member of the link."""
-        try:
-            link = _open(Place.STATE, request.args.get("state", ""))
-            _require_browser(link)
-            return _take(link, request.args.get("code", "")[:_LONGEST_CODE])
-        except (LinkOver, InvalidLoginCode):
-            return _failed(texts.LINK_OVER)
-        except VirtualPerson:
-            return _failed(texts.LINK_SNAPSHOT)
-        except AnotherWeChat:
-            return _failed(texts.LINK_ANOTHER)
-        except (PlatformBusy, PlatformRefused, TooFrequent):
-            return _failed(texts.LINK_AGAIN)
+        return _failing(lambda: _take(_open(Place.STATE, request.args.get("state", ""))))
 
     return pages
 
 
-def _take(link: LinkView, code: str) -> Response:
-    container = context.container()
+def _failing(work: Callable[[], R]) -> R | Response:
+    """Return what `work` answers, or the page that says why it did not."""
+    try:
+        return work()
+    except (LinkOver, InvalidLoginCode):
+        return _failed(texts.LINK_OVER)
+    except VirtualPerson:
+        return _failed(texts.LINK_SNAPSHOT)
+    except AnotherWeChat:
+        return _failed(texts.LINK_ANOTHER)
+    except (PlatformBusy, PlatformRefused, TooFrequent):
+        return _failed(texts.LINK_AGAIN)
+
+
+def _ask(settings: Settings, link: LinkView) -> Response:
+    why, who = texts.LINK_WHY, _member(link)
+    told = texts.Text(why.zh.format(who=who), why.en.format(who=who))
+    response = _page(texts.LINK, told, verdict="plain", go=texts.LINK_GO)
+    # The form goes to this page, and from there to WeChat.
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none';"
+        f" form-action 'self' {settings.wechat_open_url}"
+    )
+    response.set_cookie(
+        COOKIE,
+        _sealed(Place.BROWSER, link),
+        expires=link.expires_at,
+        path=PATH,
+        secure=not settings.demo,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _send_on(settings: Settings, link: LinkView) -> Redirection:
+    _require_browser(link)
+    with context.container().db.read() as session:
+        app = organisation.app(session, app_id=link.app_id)
+    query = {
+        "appid": app.appid,
+        "redirect_uri": f"{settings.public_url}{PATH}",
+        "response_type": "code",
+        "scope": "snsapi_base",
+        "state": _sealed(Place.STATE, link),
+    }
+    address = f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
+    return redirect(address, 303)
+
+
+def _take(link: LinkView) -> Response:
+    _require_browser(link)
+    container, code = context.container(), request.args.get("code", "")[:_LONGEST_CODE]
     with container.db.read() as session:
         app = organisation.app(session, app_id=link.app_id)
     visitor = container.service_account.code_to_visitor(AppCredentials(app.appid, app.secret), code)

@@ -60,14 +60,8 @@ def _add_registers(routes: Blueprint, world: World) -> None:
                 422, "bad_app", "appid must be 4 to 32 letters and digits, secret must not be empty"
             )
         pages = tuple(str(page) for page in fields["pages"])
-        app = App(
-            fields["appid"],
-            fields["secret"],
-            fields["kind"],
-            fields["open_platform"] or None,
-            pages,
-            fields["oauth_host"],
-        )
+        kinds = (fields["kind"], fields["open_platform"] or None, pages, fields["oauth_host"])
+        app = App(fields["appid"], fields["secret"], *kinds)
         world.directory.put_app(app)
         return jsonify({"app": _app_view(app)}), 201
 

@@ -110,11 +110,11 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
     yield _tried("privacy policy", lambda: cli.read(current_policy).version, "`saoma policies publish`")
     known = cli.read(apps)
     if not known:
-        yield Finding("mini-programs", "none", "register one: `saoma apps add`")
+        yield Finding("apps", "none", "register a mini-program: `saoma apps add`")
     for app in known:
         credentials_of = AppCredentials(app.appid, app.secret)
         yield _tried(
-            f"mini-program {app.appid}",
+            f"{app.kind} {app.appid}",
             partial(_sign_in, container.mini_program, credentials_of),
             "see the message; `saoma apps add` renews a secret",
         )

@@ -45,7 +45,13 @@ def payers() -> None:
 @click.option("--apiv3-env", required=True, help="Environment variable that holds the APIv3 key.")
 @click.option("--public-key-id", required=True, help="Id of the WeChat Pay public key (PUB_KEY_ID_…).")
 @click.option("--public-key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--app", "appids", multiple=True, required=True, help="appid bound to it; several times.")
+@click.option(
+    "--app",
+    "appids",
+    multiple=True,
+    required=True,
+    help="appid bound to it; several times. The one service account, where that sends.",
+)
 @click.option("--max", "most", required=True, help="Highest single transfer of the product, in yuan.")
 @click.option("--scene", help="Transfer scene, 1000 unless told; of red packets PRODUCT_…, none unless told.")
 @click.option("--report", "reports", multiple=True, required=True, help="TYPE=CONTENT of the scene; all.")
@@ -54,7 +60,7 @@ def payers() -> None:
     type=click.Choice([method.value for method in PayMethod]),
     default=PayMethod.TRANSFER.value,
     show_default=True,
-    help="red_packet: for merchants who hold it; it is closed to new ones.",
+    help="The red packets are for merchants who hold them; they are closed to new ones.",
 )
 @click.option("--apiv2-env", help="Environment variable that holds the APIv2 key, for red packets.")
 @click.option(
@@ -68,7 +74,7 @@ def payers() -> None:
 def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> None:
     """Add the payer MCHID, or bring it to these details."""
     method = PayMethod(str(more["method"]))
-    packets = method is PayMethod.RED_PACKET
+    packets = method.is_packet
     settings, now, actor = cli.settings, cli.container.clock.now(), cli.actor
     reports = [str(item).partition("=") for item in more["reports"]]  # type: ignore[attr-defined]
     try:

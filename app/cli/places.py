@@ -13,6 +13,7 @@ from app.kernel.json import Json
 from app.organisation import operations as organisation
 from app.organisation import penalties as penalties_of
 from app.organisation import queries as organisation_queries
+from app.organisation.models import AppKind
 
 
 @click.group()
@@ -56,11 +57,12 @@ def list_brands(cli: Cli, /, *, as_json: bool) -> None:
 
 @click.group()
 def apps() -> None:
-    """Register mini-programs; see what the platform punishes them for, and let friends help again.
+    """Register mini-programs and service accounts; see what the platform punishes; let friends help again.
 
     \b
     Examples:
       SECRET=… saoma apps add wx1234567890abcdef --secret-env SECRET
+      SECRET=… saoma apps add wxabcdef1234567890 --kind service --secret-env SECRET
       TOKEN=… KEY=… saoma apps messages wx1234567890abcdef --token-env TOKEN --key-env KEY
       saoma apps penalties
       saoma apps resume wx1234567890abcdef --reason "page mended, case 4711 closed"
@@ -71,18 +73,30 @@ def apps() -> None:
 @click.argument("appid")
 @click.option("--secret-env", required=True, help="Environment variable that holds the AppSecret.")
 @click.option("--brand", help="The brand that it belongs to; without it every brand.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in AppKind]),
+    default=AppKind.MINIPROGRAM.value,
+    show_default=True,
+    help="service: a verified service account (服务号), which sends red packets.",
+)
 @pass_cli
-def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None) -> None:
-    """Register the mini-program APPID, or give it a new secret."""
+def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None, kind: str) -> None:
+    """Register the app APPID, or give it a new secret."""
     secret = secret_from(secret_env)
     now = cli.container.clock.now()
 
     def work(session: Session) -> int:
         return organisation.register_app(
-            session, appid=appid, secret=secret, brand_id=brand_id(session, brand), now=now
+            session,
+            appid=appid,
+            secret=secret,
+            kind=AppKind(kind),
+            brand_id=brand_id(session, brand),
+            now=now,
         )
 
-    cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand})
+    cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand, "kind": kind})
     click.echo(f"app {appid} registered")
 
 

@@ -76,11 +76,10 @@ def open_bill(
 ) -> BillView:
     """Return the open bill of an award, opening one when there is none; never a second one.
 
-    `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use, or the payer's service
-    account where that sends it: its appid and the cluster's openid there are frozen in the bill with every
-    other parameter of the request. `remark` has at most 32 characters; `user_name` is needed from 2,000 yuan
-    (contract 4.8). A bill after the first is opened only when the platform has said that the last one failed
-    or was cancelled.
+    `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use: it, or the service account
+    that sends, and the cluster's openid there are frozen with all that the request says. `remark` has at most
+    32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is opened only
+    when the platform has said that the last one failed or was cancelled.
 
     Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceAccountWanted, AmountNotPayable, NameNeeded,
     RedPacketsOfToday, UnknownPayer.
@@ -90,12 +89,8 @@ def open_bill(
         return _present(session, award_id, payout.state)
     payer = queries.payer(session, payer_id)
     _require_payable(payer, amount_fen, user_name)
-    if payer.method.is_packet:
-        _require_room_today(session, payer, person_ids, amount_fen, now)
-    if payer.method.taken_in_app:
-        appid, openid = _receiver(session, payer, person_ids, app_id)
-    else:
-        app_id, appid, openid = _follower(session, payer, person_ids)
+    _require_room_today(session, payer, person_ids, amount_fen, now)
+    app_id, appid, openid = _receiver(session, payer, person_ids, app_id)
     generation = 1 if payout is None else payout.generation + 1
     payout_id = new_id() if payout is None else payout.id
     if payout is None:
@@ -203,7 +198,10 @@ def _next_generation(session: Session, payout_id: int, generation: int) -> bool:
     return session.connection().execute(reopened).rowcount == 1
 
 
-def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id: int) -> tuple[str, str]:
+def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id: int) -> tuple[int, str, str]:
+    """Return the app in which a bill pays, its appid, and who this is there."""
+    if not payer.method.taken_in_app:
+        return _follower(session, payer, person_ids)
     bound = (
         select(App.appid)
         .join(PayerApp, PayerApp.app_id == App.id)
@@ -215,11 +213,10 @@ def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id:
     openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
     if openid is None:
         raise NoOpenid("sign in to this mini-program again, then collect")
-    return appid, openid
+    return app_id, appid, openid
 
 
 def _follower(session: Session, payer: Payer, person_ids: Sequence[int]) -> tuple[int, str, str]:
-    """Return the service account that a payer sends by, and who this is there; raise ServiceAccountWanted."""
     bound = select(App.id, App.appid).join(PayerApp, PayerApp.app_id == App.id)
     app_id, appid = session.connection().execute(bound.where(PayerApp.payer_id == payer.id)).one()
     openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
@@ -244,10 +241,12 @@ def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> No
 def _require_room_today(
     session: Session, payer: Payer, person_ids: Sequence[int], amount_fen: int, now: datetime
 ) -> None:
-    """Refuse what the platform would refuse on this day, so that the award is not locked until the next.
+    """Refuse a packet that the platform would refuse today, so that the award is not locked till tomorrow.
 
     Two taps at once may both pass: the platform counts too, and its word waits for the next day.
     """
+    if not payer.method.is_packet:
+        return
     midnight = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
     count, fen = queries.opened_since(
         session, payer_id=payer.id, person_ids=person_ids, since=midnight.astimezone(UTC)

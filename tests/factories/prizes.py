@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session
 from app.db.engine import Database
 from app.identity import operations as identity
 from app.identity import queries as identities
+from app.identity.models import IdentitySource
 from app.identity.queries import Cluster
+from app.identity.values import openid_claim
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.ledger.models import Account, AccountKind, Asset
 from app.ledger.operations import AccountRef, Transfer, ensure_account, post
 from app.ledger.queries import audit, balances, open_balance
+from app.organisation.models import AppKind
 from app.organisation.operations import create_brand, register_app
 from app.outbox.drain import Drainer
 from app.outbox.models import MessageState, OutboxMessage
@@ -75,6 +78,7 @@ class PrizeWorld:
     drainer: Drainer
     brand_id: int
     app_id: int
+    payer_app_id: int
     payer_id: int
     budget: AccountRef
     committed: AccountRef
@@ -91,10 +95,11 @@ class PrizeWorld:
         *,
         gateway: TransferGateway | None = None,
         appid: str = APPID,
+        service_appid: str | None = None,
         **payer: Any,
     ) -> "PrizeWorld":
         """Set the brand up; its campaign has 1,000 yuan and 100 pieces. `pay` is the platform unless another
-        `gateway` is given; `payer` changes the payer's details."""
+        `gateway` is given; `payer` changes the payer's details. With `service_appid` that account sends."""
         pay = ScriptedPay()
         registry = Registry()
         registry.add(
@@ -107,7 +112,12 @@ class PrizeWorld:
             now = clock.now()
             brand_id = create_brand(session, slug="tea", name_zh="茶", name_en="Tea", now=now)
             app_id = register_app(session, appid=appid, secret="secret", now=now)
-            details = payer_details((app_id,), **payer)
+            payer_app_id = app_id
+            if service_appid is not None:
+                payer_app_id = register_app(
+                    session, appid=service_appid, secret="secret", kind=AppKind.SERVICE, now=now
+                )
+            details = payer_details((payer_app_id,), **payer)
             payer_id = payouts.save_payer(session, payer=details, now=now, actor=OPERATOR)
 
             def account(kind: AccountKind, asset: Asset, purpose: str) -> AccountRef:
@@ -127,6 +137,7 @@ class PrizeWorld:
             return {
                 "brand_id": brand_id,
                 "app_id": app_id,
+                "payer_app_id": payer_app_id,
                 "payer_id": payer_id,
                 "budget": budget,
                 "committed": account(AccountKind.OPEN, Asset.FEN, "committed"),
@@ -167,6 +178,16 @@ class PrizeWorld:
         )
         self.people.append(login.person_id)
         return login.person_id
+
+    def follow(self, person_id: int, openid: str) -> None:
+        """The service account that pays gets to know somebody."""
+        self.do(
+            identity.attach,
+            person_id=person_id,
+            identifiers=[openid_claim(self.payer_app_id, openid)],
+            source=IdentitySource.SERVICE_ACCOUNT_VISIT,
+            actor=OPERATOR,
+        )
 
     def cluster(self, person_id: int) -> Cluster:
         """Everybody that a person is."""

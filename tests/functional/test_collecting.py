@@ -69,6 +69,7 @@ def test_a_repeated_tap_does_not_offer_what_was_used(shop: Shop) -> None:
         "award": shopper.award(award),
         "transfer": None,
         "red_packet": None,
+        "service_red_packet": None,
         "voucher": None,
     }
     again = shopper.collect(award)

@@ -22,6 +22,8 @@ from werkzeug.serving import make_server
 
 import miniprogram_api
 from app.factory import Container, create_app
+from app.gateways.pay.methods import ByMethod
+from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.transfers import WeChatPayTransfers
 from app.kernel import boundaries
 from app.kernel.actor import SYSTEM
@@ -30,7 +32,7 @@ from app.outbox.contracts import Call, Message, Skip
 from app.outbox.models import OutboxMessage
 from app.payouts import closing, handlers
 from app.payouts.errors import BillEnded
-from app.payouts.interfaces import PayerCredentials
+from app.payouts.interfaces import PayerCredentials, PayMethod
 from jobs import schedule
 from tests.support.product import product_by, settings
 
@@ -86,7 +88,13 @@ def obey(order: Order) -> None:
     clock = TickingClock(datetime.fromisoformat(order.now), order.speed)
     sabotage = SABOTAGES[order.sabotage]() if order.sabotage else nullcontext()
     ours = settings(order.database_url, Path(order.data), SAOMA_WECHAT_API_URL=order.pay_api_url)
-    with sabotage, product_by(ours, clock=clock, transfers=_gateways[order.pay_api_url]) as container:
+    gateway = ByMethod(
+        {
+            PayMethod.TRANSFER: _gateways[order.pay_api_url],
+            PayMethod.SERVICE_RED_PACKET: WeChatRedPackets(order.pay_api_url),
+        }
+    )
+    with sabotage, product_by(ours, clock=clock, transfers=gateway) as container:
         TASKS[order.task](container, **order.arguments)
 
 

@@ -27,8 +27,10 @@ from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxProcess, new_private_key
 
-SEND = "/mmpaymkttransfers/sendminiprogramhb"
+SEND = "/mmpaymkttransfers/send[rm]*"
 APPID = "wxdemo0000000000p2"
+SERVICE = "wxdemo0000000000s2"
+METHODS = [PayMethod.RED_PACKET, PayMethod.SERVICE_RED_PACKET]
 SECRET = "app-secret-of-red-packets"
 TEXTS = {"send_name": "茶铺", "wishing": "恭喜发财", "act_name": "夏日扫码", "client_ip": "127.0.0.1"}
 
@@ -37,6 +39,7 @@ TEXTS = {"send_name": "茶铺", "wishing": "恭喜发财", "act_name": "夏日�
 def sandbox() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         process.create_app(APPID, SECRET)
+        process.create_app(SERVICE, SECRET, kind="service")
         yield process
 
 
@@ -47,15 +50,17 @@ def merchant_key() -> str:
 
 @dataclass
 class Shop:
-    """A brand whose merchant number holds red packets."""
+    """A brand whose merchant number holds red packets: for its mini-program, or its service account."""
 
     world: PrizeWorld
     sandbox: SandboxProcess
     mchid: str
+    method: PayMethod
 
     def shopper(self) -> tuple[str, int]:
         """Somebody with WeChat who has logged in; returns the shopper's id and ours."""
-        shopper_id = self.sandbox.shopper()["id"]
+        shopper = self.sandbox.shopper()
+        shopper_id = shopper["id"]
         fields = {
             "appid": APPID,
             "secret": SECRET,
@@ -63,7 +68,10 @@ class Shop:
             "grant_type": "authorization_code",
         }
         answer = WeChatApi(self.sandbox.base_url).get("/sns/jscode2session", fields)
-        return shopper_id, self.world.person(openid=str(answer["openid"]))
+        person_id = self.world.person(openid=str(answer["openid"]))
+        if not self.method.taken_in_app:
+            self.world.follow(person_id, shopper["openids"][SERVICE])
+        return shopper_id, person_id
 
     def won(self) -> tuple[str, AwardView]:
         """A shopper and the yuan that they have won and begun to collect."""
@@ -73,8 +81,12 @@ class Shop:
         return shopper_id, won
 
     def open(self, shopper_id: str, won: AwardView) -> None:
-        """The mini-program hands what it got to wx.sendBizRedPacket."""
+        """The mini-program hands what it got to wx.sendBizRedPacket; or it is in the chat."""
         bill = self.world.collect(won).bill
+        if not self.method.taken_in_app:
+            assert (bill.sent_in_chat, bill.appid) == (True, SERVICE)
+            self.sandbox.open_packet(shopper_id, mchid=self.mchid, mch_billno=bill.bill_no)
+            return
         assert bill.package_info is not None
         self.sandbox.send_biz_red_packet(shopper_id, {"appId": bill.appid, **json.loads(bill.package_info)})
 
@@ -100,8 +112,16 @@ class Shop:
         return {alert.kind for alert in self.world.read(open_alerts)}
 
 
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> PayMethod:
+    found: PayMethod = request.param
+    return found
+
+
 @pytest.fixture
 def shop(
+    *,
+    method: PayMethod,
     request: pytest.FixtureRequest,
     sandbox: SandboxProcess,
     merchant_key: str,
@@ -111,7 +131,7 @@ def shop(
     mchid, apiv2_key = f"19{secrets.randbelow(10**8):08d}", secrets.token_hex(16)
     merchant = sandbox.create_merchant(
         mchid,
-        appids=[APPID],
+        appids=[APPID, SERVICE],
         balance_fen=getattr(request, "param", 1_000_000),
         private_key_pem=merchant_key,
         apiv2_key=apiv2_key,
@@ -121,13 +141,14 @@ def shop(
         clock,
         gateway=WeChatRedPackets(sandbox.base_url, deadline_seconds=2.0),
         appid=APPID,
+        service_appid=None if method.taken_in_app else SERVICE,
         mchid=mchid,
         serial_no=merchant.serial_no,
         private_key=merchant.private_key_pem,
         apiv3_key=merchant.apiv3_key,
         public_key_id=merchant.platform_public_key_id,
         public_key=merchant.platform_public_key_pem,
-        method=PayMethod.RED_PACKET,
+        method=method,
         apiv2_key=apiv2_key,
         client_certificate=certificate(merchant_key),
         scene_id="",
@@ -135,7 +156,7 @@ def shop(
         notify_url=None,
         product_max_fen=20_000,
     )
-    yield Shop(world, sandbox, mchid)
+    yield Shop(world, sandbox, mchid, method)
     sandbox.clear_faults()
     world.drainer.close()
 
@@ -274,7 +295,7 @@ def _payer_with_scene(shop: Shop) -> int:
     details |= {name: getattr(known, name) for name in ("method", "apiv2_key", "client_certificate")}
     payer = operations.PayerDetails(
         **details,
-        app_ids=(shop.world.app_id,),
+        app_ids=(shop.world.payer_app_id,),
         product_max_fen=100_000,
         report_infos=tuple(ReportInfo(*pair) for pair in TEXTS.items()),
         scene_id="PRODUCT_2",

@@ -1,0 +1,56 @@
+"""Bringing a database with rows in it to the present schema."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from app.db import migrate
+from app.db.engine import Database
+
+BEFORE = "0038"
+ROWS = (
+    "INSERT INTO apps VALUES (1, NULL, 'miniprogram', 'wx1', 'main', x'00', '2026-01-01', NULL, NULL)",
+    "INSERT INTO persons VALUES (2, 2, 0, '2026-01-01')",
+    "INSERT INTO login_sessions VALUES (3, 2, 1, NULL, 0, NULL, '2026-01-01', '2026-01-02', NULL)",
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """A SQLite file of the release before, in which a session refers to its app."""
+    database = Database(f"sqlite:///{tmp_path}/saoma.db")
+    migrate.upgrade(database, to=BEFORE)
+    with database.engine.begin() as connection:
+        for row in ROWS:
+            connection.execute(text(row))
+    return database
+
+
+def test_a_table_that_others_refer_to_is_changed_with_its_rows(database: Database) -> None:
+    migrate.upgrade(database)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE apps SET kind = 'service'"))
+        assert connection.execute(text("SELECT app_id FROM login_sessions")).scalar() == 1
+        (made,) = connection.execute(
+            text("SELECT sql FROM sqlite_master WHERE name = 'login_sessions'")
+        ).one()
+        assert "REFERENCES apps (id)" in made
+    # The foreign keys are asked for again, on every connection.
+    for _ in range(3):
+        with pytest.raises(IntegrityError), database.engine.begin() as connection:
+            connection.execute(text("DELETE FROM apps"))
+    database.dispose()
+
+
+def test_a_reference_that_was_broken_before_is_not_passed_over(database: Database) -> None:
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")
+        driver.execute("DELETE FROM apps")
+    database.dispose()
+    with pytest.raises(IntegrityError, match="login_sessions"):
+        migrate.upgrade(database)
+    database.dispose()
