@@ -32,6 +32,7 @@ def payers() -> None:
       APIV3=… APIV2=… saoma payers add 1900000002 --name "Old number" --method red_packet … \
           --apiv2-env APIV2 --certificate apiclient_cert.pem --report send_name=茶铺 \
           --report wishing=恭喜发财 --report act_name=扫码有礼 --report client_ip=203.0.113.7
+      … saoma payers add 1900000003 --name "Service account" --method service_red_packet --app wxabc… …
       saoma payers pause 1900000001 --reason "audit"
       saoma payers resume 1900000001 --reason "audit is over"
     """

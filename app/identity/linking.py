@@ -92,10 +92,7 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
         claims.append(Claimed(IdentifierKind.UNIONID, scope, visitor.unionid))
         if not _holds(session, cluster.root_id, claims[-1], or_none=True):
             raise AnotherWeChat("this WeChat account is not the member's: open the link in their own")
-    used = (
-        update(OpenidLink).where(OpenidLink.id == link_id, OpenidLink.used_at.is_(None)).values(used_at=now)
-    )
-    if session.connection().execute(used).rowcount == 0:
+    if not _spend(session, link_id, now):
         raise LinkOver(_OVER)
     attached = operations.attach(
         session,
@@ -106,6 +103,12 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
         actor=Actor(ActorKind.PERSON, "shopper", found.person_id),
     )
     return _holds(session, attached.root_id, claims[0])
+
+
+def _spend(session: Session, link_id: int, now: datetime) -> bool:
+    """Use a link up; return whether it was unused."""
+    used = update(OpenidLink).where(OpenidLink.id == link_id, OpenidLink.used_at.is_(None))
+    return session.connection().execute(used.values(used_at=now)).rowcount == 1
 
 
 def purge(session: Session, *, now: datetime, limit: int = 1000) -> int:

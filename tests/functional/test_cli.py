@@ -127,6 +127,18 @@ def test_a_payer_of_red_packets_and_what_is_said_of_it(
     assert "closed to new merchants" in brand("campaigns", "payer", "tea/june", "1900000002").stdout
     assert "closed" not in brand("campaigns", "payer", "tea/june", "1900000001").stdout
 
+    brand("apps", "add", "wxservice00000001", "--kind", "service", "--secret-env", "APP_SECRET")
+    assert (
+        "registered as a service"
+        in brand("apps", "add", "wxservice00000001", "--secret-env", "APP_SECRET", ok=False).stderr
+    )
+    service = [*more, "--method", "service_red_packet", "--certificate", str(certificate)]
+    service = ["1900000003", *service[1:], "--apiv2-env", "APIV2"]
+    assert "one service account" in brand("payers", "add", *service, ok=False).stderr
+    service[service.index("--app") + 1] = "wxservice00000001"
+    brand("payers", "add", *service)
+    assert "closed to new merchants" in brand("campaigns", "payer", "tea/june", "1900000003").stdout
+
 
 def test_codes_from_the_order_to_the_emergency_stop(brand: Saoma, tmp_path: Path) -> None:
     brand("batches", "activate", "1")

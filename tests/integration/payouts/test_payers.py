@@ -13,6 +13,7 @@ from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from app.kernel.transitions import TransitionRefused
 from app.ledger.queries import open_balance
+from app.organisation.models import AppKind
 from app.organisation.operations import create_brand, register_app
 from app.payouts import operations, queries
 from app.payouts.errors import BadPayer, UnknownPayer
@@ -166,6 +167,32 @@ def test_a_payer_keeps_its_method(world: PrizeWorld) -> None:
     )
     assert b"0" * 32 not in bytes(stored)
     assert world.do(operations.save_payer, payer=replace(other, name="Renamed"), actor=OPERATOR) == payer_id
+
+
+def test_only_a_service_account_sends_into_its_chat(world: PrizeWorld) -> None:
+    packets = payer_details(
+        (world.app_id,),
+        mchid="1900000003",
+        method=PayMethod.SERVICE_RED_PACKET,
+        apiv2_key="0" * 32,
+        client_certificate="-----BEGIN CERTIFICATE-----",
+        scene_id="",
+        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in PACKET_TEXTS),
+        notify_url=None,
+        product_max_fen=20_000,
+    )
+    one, two = (
+        world.do(register_app, appid=appid, secret="s", kind=AppKind.SERVICE) for appid in ("wxone", "wxtwo")
+    )
+    for wrong in ((), (world.app_id,), (one, world.app_id), (one, two)):
+        with pytest.raises(BadPayer, match="one service account"):
+            world.do(operations.save_payer, payer=replace(packets, app_ids=wrong), actor=OPERATOR)
+    payer = world.do(operations.save_payer, payer=replace(packets, app_ids=(one,)), actor=OPERATOR)
+    assert world.read(queries.closed_to_new, payer_id=payer)
+    for method in (PayMethod.TRANSFER, PayMethod.RED_PACKET):
+        other = payer_details((one,)) if method is PayMethod.TRANSFER else replace(packets, app_ids=(one,))
+        with pytest.raises(BadPayer, match="mini-programs"):
+            world.do(operations.save_payer, payer=replace(other, method=method), actor=OPERATOR)
 
 
 def test_keys_that_were_replaced_are_kept_for_a_week(world: PrizeWorld) -> None:

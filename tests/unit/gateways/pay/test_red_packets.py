@@ -114,6 +114,24 @@ def test_an_answer_about_something_else_is_not_believed(
     assert WeChatRedPackets(server.url).open(order).outcome is TransferOutcome.UNKNOWN
 
 
+def test_one_of_a_service_account_is_in_the_chat_at_once(
+    server: LoopbackServer, order: TransferRequest
+) -> None:
+    service = replace(order, payer=replace(order.payer, method=PayMethod.SERVICE_RED_PACKET))
+    server.reply(200, sent(package=""))
+    answer = WeChatRedPackets(server.url).open(service)
+
+    assert (answer.outcome, answer.state) == (TransferOutcome.ACCEPTED, TransferState.WAIT_USER_CONFIRM)
+    assert (answer.package_info, answer.transfer_bill_no) == (None, "L1")
+    assert server.seen[0].target == "/mmpaymkttransfers/sendredpack"
+    fields = {child.tag: child.text or "" for child in ET.fromstring(server.seen[0].body)}
+    assert fields.pop("sign") == signature(fields, KEY)
+    assert "notify_way" not in fields
+    for name in ("mch_billno", "mch_id", "re_openid", "total_amount"):
+        server.reply(200, sent(**{name: "other"}))
+        assert WeChatRedPackets(server.url).open(service).outcome is TransferOutcome.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("status", "outcome", "state"),
     [

@@ -1,0 +1,77 @@
+"""Sixty-four accounts that open one link make one of them the member's, and leave no question."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.engine import Database
+from app.identity import linking, operations, queries
+from app.identity.errors import LinkOver
+from app.identity.interfaces import Visitor
+from app.identity.models import Identifier, IdentityConflict
+from app.organisation.models import AppKind
+from app.organisation.operations import register_app
+from tests.support.racing import CONNECTIONS, RaceResult, race
+
+pytestmark = pytest.mark.race
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def _open_all(db: Database, runners: int, seed: int) -> tuple[RaceResult, int, int]:
+    """Let everybody come back at once; return the race, and how many openids and questions came of it."""
+
+    def prepare(session: Session) -> tuple[int, int]:
+        app = register_app(session, appid="wxrace0000000001", secret="s", now=NOW)
+        service = register_app(session, appid="wxrace0000000002", secret="s", kind=AppKind.SERVICE, now=NOW)
+        login = operations.login(
+            session,
+            app_id=app,
+            openid="oMember",
+            unionid=None,
+            virtual=False,
+            session_key="k",
+            now=NOW,
+        )
+        caller = queries.principal(session, session_id=login.session_id, now=NOW)
+        return linking.invite(session, principal=caller, app_id=service, now=NOW).id, service
+
+    link_id, service = db.transact(prepare)
+
+    def come_back(number: int) -> Callable[[], bool]:
+        def work(session: Session) -> bool:
+            visitor = Visitor(f"oVisitor{number:03d}", None, virtual=False)
+            try:
+                now = NOW + timedelta(seconds=number)
+                return linking.complete(session, link_id=link_id, visitor=visitor, now=now)
+            except LinkOver:
+                return False
+
+        return lambda: db.transact(work)
+
+    result = race(db, [come_back(number) for number in range(runners)], seed=seed)
+    with db.read() as session:
+        openids = select(func.count()).where(Identifier.scope == str(service))
+        questions = select(func.count()).select_from(IdentityConflict)
+        return result, session.scalar(openids) or 0, session.scalar(questions) or 0
+
+
+def test_one_link_makes_one_account_known(wide_db: Database, race_seed: int) -> None:
+    result, openids, questions = _open_all(wide_db, CONNECTIONS, race_seed)
+    assert result.errors == []
+    assert sorted(result.values)[-2:] == [False, True]
+    assert (openids, questions) == (1, 0)
+    assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
+
+
+def test_without_the_guard_everybody_is_taken_for_the_member(
+    wide_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "_spend", lambda *_: True)
+    result, openids, questions = _open_all(wide_db, 16, seed=0)
+    assert result.errors == []
+    assert openids > 1
+    assert questions > 0
