@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import create_index, create_table, set_check
 
-revision = "0039"
-down_revision = "0038"
+revision = "0042"
+down_revision = "0041"
 
 _SOURCES = (
     "source IN ('miniprogram_login', 'phone_button', 'service_account_follow', 'service_account_visit',"
