@@ -123,6 +123,8 @@ def _participation(old: Rules, new: Rules) -> Iterator[Change]:
         yield Change("participation.conditions", favours_shoppers=after.conditions.always)
     if after.how != before.how:
         yield Change("participation.how", favours_shoppers=False)
+    if after.codes is not before.codes:
+        yield Change("participation.codes", favours_shoppers=False)
 
 
 def _prize(path: str, old: Prize, new: Prize) -> Iterator[Change]:

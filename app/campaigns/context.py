@@ -25,7 +25,7 @@ from app.codes import queries as codes
 from app.codes.book import CodeBook
 from app.codes.format import Parsed
 from app.codes.models import CodeBatch, Scan
-from app.codes.outcome import CodeFacts
+from app.codes.outcome import CodeFacts, CodeLevel
 from app.codes.queries import FactsSource
 from app.db.base import BigInt, UtcDateTime
 from app.db.prepared import Asked, Prepared
@@ -169,15 +169,20 @@ def _shelf(rows: Sequence[Any]) -> Shelf:
 
 
 def offers(
-    session: Session, *, book: CampaignBook, shelf: Shelf, facts: DrawFacts
+    session: Session, *, book: CampaignBook, shelf: Shelf, facts: DrawFacts, level: CodeLevel
 ) -> list[tuple[Candidate, PublishedVersion]]:
-    """Return the running campaigns that are held for a code with these facts, in the shelf's order."""
+    """Return the running campaigns that are held for a code with these facts, in the shelf's order.
+
+    `level` is what the code is printed on: a campaign is held for items or for cases.
+    """
     found = []
     for candidate in shelf.candidates:
         number = candidate.version
         version = book.version(session, campaign_id=candidate.campaign_id, version=number)
-        conditions = version.rules.participation.conditions
-        if conditions.which.hold(facts) and conditions.own.hold(facts):
+        held_for = version.rules.participation
+        if held_for.codes is not level:
+            continue
+        if held_for.conditions.which.hold(facts) and held_for.conditions.own.hold(facts):
             found.append((candidate, version))
     return found
 

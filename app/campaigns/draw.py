@@ -24,6 +24,7 @@ from enum import StrEnum
 from app.campaigns.facts import DrawFacts
 from app.campaigns.rules import ONE_BPS, AbnormalStrategy, Pool, Prize, PrizeKind, Rules
 from app.campaigns.seed import DrawStream, Roll
+from app.codes.outcome import CodeLevel
 from app.kernel.json import Json
 from app.risk.lists import Level
 
@@ -130,6 +131,8 @@ def refusal_of(facts: DrawFacts, rules: Rules) -> Refusal | None:
     if facts.at >= rules.period.ends_at:
         return Refusal.ENDED
     if not rules.participation.conditions.hold(facts, local):
+        return Refusal.NOT_ELIGIBLE
+    if rules.participation.codes is CodeLevel.CASE and facts.store is None:
         return Refusal.NOT_ELIGIBLE
     if rules.caps.per_campaign is not None and facts.nth_draw > rules.caps.per_campaign:
         return Refusal.CAMPAIGN_CAP

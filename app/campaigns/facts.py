@@ -64,6 +64,7 @@ class DrawFacts:
     draws_today: how many came before it on the same calendar day of the market.
     new_customer: this person has drawn in no campaign before.
     product_tags, tags: ascending.
+    store: of a case, the code of the store that it was sent to and that the person works in.
     sold_out: keys of limited prizes of which nothing was left.
     budget_left_fen: what the campaign's budget held; pool_budgets_left_fen: by pool, of pools with their own.
     stock_left: pieces left of the limited prizes that a budget keeps money for, by prize; before there was
@@ -87,6 +88,7 @@ class DrawFacts:
     channel: str | None = None
     order: str | None = None
     origin: str | None = None
+    store: str | None = None
     region: Region | None = None
     level: Level = Level.PASS
     reasons: tuple[str, ...] = ()
@@ -121,7 +123,7 @@ class DrawFacts:
         return {name: value for name, value in written.items() if value is not None}
 
 
-_WORDS = ("tier", "sku", "line", "category", "spec", "case", "channel", "order", "origin")
+_WORDS = ("tier", "sku", "line", "category", "spec", "case", "channel", "order", "origin", "store")
 _WORD_LISTS = ("tags", "product_tags", "reasons", "sold_out")
 _REQUIRED = ("at", "nth_draw", "draws_today", "behaviour", "new_customer", "level", "budget_left_fen")
 _OTHERS = ("region", "pool_budgets_left_fen", "stock_left", "signals", "risk_policy")

@@ -12,14 +12,15 @@ from app.campaigns.rules import Period, Rules
 def may_overlap(one: Rules, other: Rules) -> bool:
     """Tell whether a code could be drawn in either campaign at some moment; symmetric.
 
-    Only what no catalogue and no shopper can change tells two campaigns apart: their periods, and values that
-    a product or a code has one of. A product has many tags, so different tags exclude nothing; nor do two
-    fields, such as a line here and a SKU there. Who draws, where and when is not looked at: whoever meets
-    both campaigns' conditions is in both.
+    Only what no catalogue and no shopper can change tells two campaigns apart: their periods, what their
+    codes are printed on, and values that a product or a code has one of. A product has many tags, so
+    different tags exclude nothing; nor do two fields, such as a line here and a SKU there. Who draws, where
+    and when is not looked at: whoever meets both campaigns' conditions is in both.
     """
     mine, theirs = one.participation.conditions, other.participation.conditions
     return (
-        _periods_meet(one.period, other.period)
+        one.participation.codes is other.participation.codes
+        and _periods_meet(one.period, other.period)
         and _products_meet(mine.which, theirs.which)
         and _codes_meet(mine.own, theirs.own)
     )
@@ -28,7 +29,8 @@ def may_overlap(one: Rules, other: Rules) -> bool:
 def same_reach(one: Rules, other: Rules) -> bool:
     """Tell whether two versions are held for the same codes at the same moments."""
     mine, theirs = one.participation.conditions, other.participation.conditions
-    return (one.period, mine.which, mine.own) == (other.period, theirs.which, theirs.own)
+    same_codes = one.participation.codes is other.participation.codes
+    return same_codes and (one.period, mine.which, mine.own) == (other.period, theirs.which, theirs.own)
 
 
 def _periods_meet(one: Period, other: Period) -> bool:

@@ -36,6 +36,7 @@ from app.campaigns.rules import (
     Weight,
 )
 from app.campaigns.taxing import read_tax
+from app.codes.outcome import CodeLevel
 from app.rewards.models import DeliveryWay
 
 T = TypeVar("T")
@@ -171,11 +172,19 @@ def _read_period(node: Node) -> Period:
 
 
 def _read_participation(node: Node) -> Participation:
-    got = node.fields(optional=("conditions", "how"))
+    got = node.fields(optional=("conditions", "how", "codes"))
     return Participation(
         conditions=read_conditions(got["conditions"]) if "conditions" in got else EVERYBODY,
         how=_read_long_text(got["how"]) if "how" in got else Text(),
+        codes=_read_level(got["codes"]) if "codes" in got else CodeLevel.ITEM,
     )
+
+
+def _read_level(node: Node) -> CodeLevel:
+    level = node.choice(CodeLevel)
+    if level is CodeLevel.PALLET:
+        node.fault("no_activity", "a campaign is held for the codes of items or of cases")
+    return level
 
 
 def _read_claim(node: Node) -> Claim:

@@ -40,13 +40,13 @@ from app.campaigns.verify import DrawRecord, make_record
 from app.campaigns.vetting import Vetting, look
 from app.codes.errors import UnknownScan
 from app.codes.operations import claim
-from app.codes.outcome import CodeFacts, ScanOutcome
-from app.codes.outcome import decide as judge_code
+from app.codes.outcome import CodeFacts, CodeLevel, ScanOutcome, decide_case
 from app.db.engine import Replay
 from app.db.prepared import Prepared
 from app.identity.clusters import ask_cluster
 from app.identity.errors import VirtualPerson
 from app.identity.queries import Cluster, Principal, has_phone
+from app.incentives.queries import receiving_store
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind
@@ -127,14 +127,18 @@ def play(
     code = scan.code
     if code is None or scan.shelf is None:
         raise CodeNotDrawable("the scan read no code of ours", outcome=str(ScanOutcome.UNKNOWN))
-    outcome = judge_code(code, cluster.person_ids)
+    outcome = decide_case(code, cluster.person_ids)
     if outcome is ScanOutcome.DRAWN_BY_ME:
         assert code.draw_id is not None
         return _played_before(session, book, code.draw_id, cluster)
     if outcome is not ScanOutcome.OK:
         raise CodeNotDrawable("the code gives no draw now; `outcome` says why", outcome=str(outcome))
     facts = scan.shelf.facts(code, at=now, behaviour=visit.behaviour)
-    held = offers(session, book=book, shelf=scan.shelf, facts=facts)
+    held = offers(session, book=book, shelf=scan.shelf, facts=facts, level=code.level)
+    if code.level is CodeLevel.CASE:
+        if not held:
+            raise CodeNotDrawable("the code is that of a case", outcome=str(ScanOutcome.PACKAGE))
+        facts = replace(facts, store=receiving_store(session, case=code, person_ids=cluster.person_ids))
     if not held:
         raise NoCampaign("no campaign runs for this product now")
     regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)

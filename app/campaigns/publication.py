@@ -24,6 +24,7 @@ from app.campaigns.rules import (
     VoucherKind,
 )
 from app.campaigns.taxing import describe_tax
+from app.codes.outcome import CodeLevel
 from app.kernel.fen import format_yuan
 from app.kernel.json import canonical
 from app.rewards.models import DeliveryWay
@@ -80,6 +81,11 @@ def _participation(rules: Rules) -> Text:
     how = rules.participation.how
     zh = [f"参与条件:{who.zh}", f"参与方式:{how.zh}"]
     en = [f"Who may take part: {who.en}", f"How to take part: {how.en}"]
+    if rules.participation.codes is CodeLevel.CASE:
+        zh.append("本活动使用整箱上的箱码,仅限收到该箱的门店的登记店员参与。")
+        en.append(
+            "It is held for the codes on cases, for the registered staff of stores that they were sent to."
+        )
     if rules.caps.per_campaign is not None:
         zh.append(f"每人在本活动中最多抽奖{rules.caps.per_campaign}次。")
         en.append(f"Each person may draw {rules.caps.per_campaign} times in this campaign at most.")

@@ -243,7 +243,7 @@ def on_offer(
     Of several that are held for it, the one that started last: a themed campaign goes before the one that
     runs all year. Who may draw from it is decided at the draw.
     """
-    held = offers(session, book=book, shelf=shelf, facts=shelf.facts(code, at=now))
+    held = offers(session, book=book, shelf=shelf, facts=shelf.facts(code, at=now), level=code.level)
     if not held:
         return None
     version = held[0][1]

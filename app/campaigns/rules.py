@@ -15,6 +15,7 @@ from functools import cached_property
 from app.campaigns.conditions import EVERYBODY, Conditions
 from app.campaigns.profiles import PROFILES, MarketProfile
 from app.campaigns.reader import write_moment
+from app.codes.outcome import CodeLevel
 from app.kernel.json import Json, canonical
 from app.rewards.models import DeliveryWay
 from app.tax.terms import Assessment, TaxedKind, TaxTerms, assess
@@ -110,10 +111,20 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """Who may draw with which codes at all, and how one takes part, in words."""
+    """Who may draw with which codes at all, and how one takes part, in words.
+
+    codes: those of single products, or those of cases, with which only the staff of stores draw that the
+    cases were sent to (CODE-03).
+    """
 
     conditions: Conditions = EVERYBODY
     how: Text = Text()
+    codes: CodeLevel = CodeLevel.ITEM
+
+    def to_json(self) -> Json:
+        """Return it in its normal form; rules of the time when there were no cases keep their bytes."""
+        written: dict[str, Json] = {"conditions": self.conditions.to_json(), "how": self.how.to_json()}
+        return written if self.codes is CodeLevel.ITEM else written | {"codes": str(self.codes)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,10 +454,7 @@ class Rules:
                 "starts_at": write_moment(self.period.starts_at),
                 "ends_at": write_moment(self.period.ends_at),
             },
-            "participation": {
-                "conditions": self.participation.conditions.to_json(),
-                "how": self.participation.how.to_json(),
-            },
+            "participation": self.participation.to_json(),
             "pools": [pool.to_json() for pool in self.pools],
             "prizes": [prize.to_json() for prize in self.prizes],
             "claim": {

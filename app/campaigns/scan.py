@@ -18,6 +18,7 @@ from app.codes.operations import ScanResult, record_scan
 from app.codes.outcome import CodeFacts, CodeLevel, ScanOutcome
 from app.identity.queries import Principal
 from app.incentives.operations import CaseReward, case_scanned
+from app.incentives.queries import receiving_store
 from app.risk.book import RiskBook
 from app.risk.counting import count_scan
 
@@ -58,7 +59,8 @@ def scan(
     `text` may be the place of a code that WeChat has vouched for. `region_hint` is the adcode of the scan,
     `address` the network address, if known. Where `risk` is switched on, a scan of a code that is on sale is
     counted: one statement more, the last one. A case that store staff scan is kept as seen in their store
-    (CODE-03) and earns them their reward, once (CODE-09).
+    (CODE-03) and earns them their reward, once (CODE-09); they may draw with it where a campaign is held for
+    cases.
     """
     cluster = principal.cluster
     seen: Seen | None = None
@@ -103,4 +105,8 @@ def scan(
             person_ids=cluster.person_ids,
             now=now,
         )
+        if seen.code.drawn_by is None and receiving_store(
+            session, case=seen.code, person_ids=cluster.person_ids
+        ):
+            offer = on_offer(session, book=campaign_book, code=seen.code, shelf=seen.shelf, now=now)
     return Scanned(result, seen.shelf.product, offer, seen.may_draw, staff_reward)

@@ -81,6 +81,17 @@ class CodeFacts:
     shipped_first: int | None
 
 
+def decide_case(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:
+    """Return what a code comes to for the staff of a store, who may draw with the cases that it received.
+
+    Of everything but cases, what `decide` says; whether the case was sent to their store, the caller asks.
+    """
+    outcome = decide(facts, person_ids)
+    if outcome is not ScanOutcome.PACKAGE or facts.level is not CodeLevel.CASE:
+        return outcome
+    return ScanOutcome.OK if facts.drawn_by is None else ScanOutcome.DRAWN_BY_ANOTHER
+
+
 def decide(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:
     """Return what a scan by the person with `person_ids` (all ids of the cluster) comes to (CODE-08, 11, 12).
 

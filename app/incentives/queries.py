@@ -9,29 +9,38 @@ from sqlalchemy.orm import Session
 
 from app.catalogue.models import Product
 from app.codes.models import CodeBatch
+from app.codes.outcome import CodeFacts
 from app.incentives.models import StaffCaseReward, StaffReward, StoreCaseScan, StoreStaff
 from app.members.models import Member
 from app.organisation.models import Brand, Dealer, Store
 
 
 class Workplace(NamedTuple):
-    """The store that somebody works in, by its code, and the person id that they are registered with."""
+    """The store that somebody works in, its dealer, by their codes; the person id that was registered."""
 
     store: str
+    dealer: str
     person_id: int
 
 
 def workplace(session: Session, *, person_ids: Collection[int]) -> Workplace | None:
     """Return where somebody with these ids works, or None; of two registrations the latest counts."""
     wanted = (
-        select(Store.code, StoreStaff.person_id)
+        select(Store.code, Dealer.code, StoreStaff.person_id)
         .join(Store, Store.id == StoreStaff.store_id)
+        .join(Dealer, Dealer.id == Store.dealer_id)
         .where(StoreStaff.person_id.in_(person_ids))
         .order_by(StoreStaff.since.desc(), StoreStaff.person_id.desc())
         .limit(1)
     )
     row = session.execute(wanted).first()
     return None if row is None else Workplace(*row)
+
+
+def receiving_store(session: Session, *, case: CodeFacts, person_ids: Collection[int]) -> str | None:
+    """Return the store that somebody works in if the case was shipped to its dealer, by its code."""
+    works = workplace(session, person_ids=person_ids)
+    return works.store if works is not None and case.attributes.get("dealer") == works.dealer else None
 
 
 class StaffView(NamedTuple):

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from app.campaigns import funding
+from app.campaigns import operations as campaigns
 from app.codes.queries import print_pack
 from app.incentives import operations, queries
 from app.members.models import JoinManner, Member
+from app.payouts.models import Payer
+from tests.factories.campaigns import SEED, document, money, pool
 from tests.factories.store_world import POINTS, set_up
 from tests.support.operators import shell
 from tests.support.shop import OLGA, Shop, Shopper
@@ -113,6 +118,58 @@ def _sources(shop: Shop) -> list[tuple[str, bool, str | None, str | None]]:
     )
     with shop.container.db.read() as session:
         return [(str(row[0]), bool(row[1]), row[2], row[3]) for row in session.execute(wanted)]
+
+
+def test_a_campaign_for_cases_pays_whoever_received_them(shop: Shop) -> None:
+    """CODE-03: the case's code is drawn by somebody who works where it was sent, and by nobody else."""
+    cases = _cases(shop)
+    _hold_for_cases(shop)
+    shopper, clerk = shop.shopper().member(), shop.shopper().member()
+    _employ(shop, clerk)
+    seen = shopper.scan(cases[0])
+    assert (seen["next"], seen["campaign"]) == ("none", None)
+    refused = shopper.call("POST", "/draws", {"scan": seen["scan"]["id"]}, key="a-shopper-01")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_eligible")
+
+    scan = clerk.scan(cases[0])
+    assert (scan["scan"]["outcome"], scan["next"]) == ("package", "draw")
+    drawn = clerk.draw(scan)
+    assert drawn["award"]["amount_fen"] == 200
+    again = clerk.scan(cases[0])
+    assert (again["next"], again["draw"]) == ("result", drawn["draw"])
+    assert shop.faults_of_the_books() == []
+
+
+def _hold_for_cases(shop: Shop) -> None:
+    """A second campaign of the brand, beside the one for bottles."""
+    how = {"zh": "扫描箱码", "en": "Scan the code of a case"}
+    rules = document(
+        participation={"conditions": {}, "how": how, "codes": "case"},
+        prizes=[money("two", 200)],
+        pools=[pool("everybody", 0, {"two": 1})],
+        period=_period(shop),
+    )
+
+    def work(session: Session) -> None:
+        now = shop.container.clock.now()
+        brand, payer = shop.ids["brand"], session.scalars(select(Payer.id)).one()
+        number = campaigns.create(session, brand_id=brand, key="cases", payer_id=payer, now=now, actor=OLGA)
+        campaigns.save_version(session, campaign_id=number, document=rules, now=now, actor=OLGA)
+        funding.fund(session, campaign_id=number, amount_fen=1000, reference="PO-2", now=now, actor=OLGA)
+        came = campaigns.publish(
+            session, campaign_id=number, now=now, actor=OLGA, random_bytes=lambda count: SEED[:count]
+        )
+        assert came.published, "other codes than the bottles': nobody has to approve it"
+
+    shop.container.db.transact(work)
+
+
+def _period(shop: Shop) -> dict[str, str]:
+    now = shop.container.clock.now()
+    return {
+        "starts_at": (now - timedelta(hours=1)).isoformat(timespec="seconds"),
+        "ends_at": (now + timedelta(days=30)).isoformat(timespec="seconds"),
+    }
 
 
 def test_rewards_and_staff_are_set_from_the_shell(

@@ -123,7 +123,7 @@ def test_members_that_staff_bring_are_counted_for_the_store(stores: StoreWorld) 
         )
     with world.db.read() as session:
         assert [(it.store, it.members) for it in queries.staff(session)] == [("S-1", 2)]
-        assert queries.workplace(session, person_ids=[who.person_id]) == ("S-1", who.person_id)
+        assert queries.workplace(session, person_ids=[who.person_id]) == ("S-1", "EAST", who.person_id)
         assert queries.workplace(session, person_ids=[1]) is None
 
 

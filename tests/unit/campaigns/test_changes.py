@@ -123,6 +123,7 @@ UNFAVOURABLE = [
     ({"claim": document()["claim"] | {"how": text("改", "changed")}}, "claim"),
     ({"participation": NARROW}, "participation.conditions"),
     ({"participation": {"how": text("改", "changed")}}, "participation.how"),
+    ({"participation": document()["participation"] | {"codes": "case"}}, "participation.codes"),
     ({"location_counts": True}, "location_counts"),
     ({"regions_stated": True}, "regions_stated"),
     ({"times_stated": True}, "times_stated"),

@@ -22,6 +22,7 @@ FULL = DrawFacts(
     channel="2",
     order="3",
     origin="4",
+    store="S-1",
     region=Region("310115", RegionSource.LOCATION),
     level=Level.ABNORMAL,
     reasons=("black_person",),

@@ -85,6 +85,15 @@ def _given(part: Which | Own) -> dict[str, Any]:
     return {name: list(getattr(part, name)) for name in part.__dataclass_fields__ if getattr(part, name)}
 
 
+def test_items_and_cases_are_other_codes() -> None:
+    items = held_for()
+    for_cases = document()["participation"] | {"codes": "case"}
+    cases = rules(participation=for_cases)
+    assert not may_overlap(items, cases)
+    assert may_overlap(cases, cases)
+    assert not same_reach(items, rules(participation=for_cases, period=JUNE))
+
+
 def test_the_reach_is_period_products_and_codes() -> None:
     assert same_reach(held_for(), held_for(who={"customer": "new"}))
     assert not same_reach(held_for(), held_for(JULY))

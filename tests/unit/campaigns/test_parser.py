@@ -7,6 +7,7 @@ import pytest
 from app.campaigns.disclosure import missing_fields, refusals
 from app.campaigns.errors import RulesInvalid
 from app.campaigns.parser import parse_rules
+from app.codes.outcome import CodeLevel
 from tests.factories.campaigns import (
     document,
     goods,
@@ -250,3 +251,17 @@ def test_friends_unlock_a_fixed_amount_only() -> None:
     assert faults_of(document(prizes=bent, pools=[pool("everybody", 0, {"lucky": 1})])) == {
         ("prizes[0].unlock_helpers", "unknown_field")
     }
+
+
+def test_a_campaign_is_held_for_items_unless_it_says_cases() -> None:
+    said = document()["participation"]
+    items = parse_rules(document())
+    assert items.participation.codes is CodeLevel.ITEM
+    assert parse_rules(document(participation=said | {"codes": "item"})).sha256 == items.sha256
+    assert "codes" not in items.participation.to_json()  # type: ignore[operator]  # it is an object
+    cases = parse_rules(document(participation=said | {"codes": "case"}))
+    assert parse_rules(cases.to_json()) == cases
+    assert cases.sha256 != items.sha256
+    for wrong in ("pallet", "bottle"):
+        with pytest.raises(RulesInvalid):
+            parse_rules(document(participation=said | {"codes": wrong}))

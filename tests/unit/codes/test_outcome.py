@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide
+from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide, decide_case
 
 ME, ANOTHER = 1, 2
 
@@ -94,3 +94,22 @@ def test_the_page_says_what_the_shopper_sees_for_each_outcome() -> None:
     page = (Path(__file__).parents[3] / "docs" / "codes.md").read_text()
     rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(outcome.value for outcome in ScanOutcome)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, ScanOutcome.OK),
+        ({"shipped": False}, ScanOutcome.NOT_SHIPPED),
+        ({"level": CodeLevel.CASE}, ScanOutcome.OK),
+        ({"level": CodeLevel.CASE, "drawn_by": ME}, ScanOutcome.DRAWN_BY_ME),
+        ({"level": CodeLevel.CASE, "drawn_by": ANOTHER}, ScanOutcome.DRAWN_BY_ANOTHER),
+        ({"level": CodeLevel.CASE, "frozen": True}, ScanOutcome.FROZEN),
+        ({"level": CodeLevel.CASE, "activated": False}, ScanOutcome.INACTIVE),
+        ({"level": CodeLevel.PALLET}, ScanOutcome.PACKAGE),
+    ],
+)
+def test_what_a_case_comes_to_for_those_who_received_it(
+    changes: dict[str, object], outcome: ScanOutcome
+) -> None:
+    assert decide_case(facts(**changes), {ME}) is outcome
