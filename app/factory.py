@@ -31,6 +31,7 @@ from app.gateways.market_codes import FILE_DEADLINE_SECONDS, LARGEST_FILE_BYTES,
 from app.gateways.miniprogram.gateway import WeChatMiniProgram
 from app.gateways.miniprogram.messages import PushedMessages
 from app.gateways.miniprogram.risk_rank import WeChatRiskRanks
+from app.gateways.pay.balances import WeChatPayBalances
 from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
@@ -54,7 +55,7 @@ from app.outbox.registry import Registry
 from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
 from app.payouts.interfaces import PayMethod, TransferGateway
-from app.reconciliation.handlers import FetchStatements
+from app.reconciliation.handlers import FetchBalances, FetchStatements
 from app.reconciliation.interfaces import StatementGateway
 from app.rewards.handlers import SettleAwards, UnlockAwards
 from app.risk.book import RiskBook
@@ -133,6 +134,7 @@ def build_container(
         ),
         tokens,
     )
+    registry.add(effects=[FetchBalances(WeChatPayBalances(settings.pay_api_url))])
     registry.add(effects=[OrderCodes(market_codes), LoadFiles(market_codes), ActivateCodes(market_codes)])
     registry.add(
         effects=[

@@ -69,6 +69,14 @@ def blueprint(world: World) -> Blueprint:
     def balance(account_type: str) -> Response:
         return jsonify(_balance(world, g.merchant, account_type))
 
+    @routes.get("/v3/merchant/fund/dayendbalance/<account_type>")
+    def day_end_balance(account_type: str) -> Response:
+        _require_balance_api(g.merchant, account_type)
+        held = world.statements.day_end(
+            g.merchant.mchid, day=request.args.get("date", ""), account_type=account_type
+        )
+        return jsonify({"available_amount": held, "pending_amount": 0})
+
     @routes.get(BILL_PATH)
     def fund_flow_bill() -> Response:
         return jsonify(_apply_for_bill(world))
@@ -162,10 +170,15 @@ def _apply_for_bill(world: World) -> dict[str, Any]:
 
 
 def _balance(world: World, merchant: Merchant, account_type: str) -> dict[str, Any]:
-    """11.4: open to few merchants; the sandbox keeps all money in the OPERATION account."""
+    """11.4: the sandbox keeps all money in the OPERATION account."""
+    _require_balance_api(merchant, account_type)
+    amount = world.book.balance(available(merchant.mchid)) if account_type == "OPERATION" else 0
+    return {"available_amount": amount, "pending_amount": 0}
+
+
+def _require_balance_api(merchant: Merchant, account_type: str) -> None:
+    """Both are open to few merchants."""
     if not merchant.balance_api:
         raise PayError(403, "NO_AUTH", "当前商户号没有使用该接口的权限")
     if account_type not in ACCOUNT_TYPES:
         raise PayError(400, "INVALID_REQUEST", f"account_type must be one of {', '.join(ACCOUNT_TYPES)}")
-    amount = world.book.balance(available(merchant.mchid)) if account_type == "OPERATION" else 0
-    return {"available_amount": amount, "pending_amount": 0}

@@ -38,7 +38,11 @@ FALSIFICATIONS = (
     "refunded",
     "unknown",
     "wrong_hash",
+    "balance",
 )
+# They are not about a number that moved; the last two are not in the file.
+_WITHOUT_NUMBER = ("unknown", "wrong_hash", "balance")
+_NOT_IN_THE_FILE = ("wrong_hash", "balance")
 _HEADER = (
     "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),"
     "资金变更提交申请人,备注,业务凭证号"
@@ -103,7 +107,7 @@ class Statements:
             raise AdminError(422, "bad_kind", f"kind must be one of {', '.join(FALSIFICATIONS)}")
         with self._lock:
             own = {m.number for m in self._of_day(lie.mchid, lie.day)}
-            if lie.kind not in ("unknown", "wrong_hash") and lie.number not in own:
+            if lie.kind not in _WITHOUT_NUMBER and lie.number not in own:
                 raise AdminError(422, "bad_number", f"{lie.number!r} did not move on {lie.day}")
             self._lies.append(lie)
 
@@ -146,6 +150,23 @@ class Statements:
             )
         return found.content, found.gzipped
 
+    def day_end(self, mchid: str, *, day: str, account_type: str) -> int:
+        """What an account held at the end of a day, in fen (11.4). A lie of the kind ``balance`` takes its
+        ``fen`` off.
+
+        Raises PayError 400 INVALID_REQUEST: of that day there is nothing yet, or nothing any more.
+        """
+        try:
+            wanted = self._require_ready(day)
+        except PayError as error:
+            code = "PARAM_ERROR" if error.code == "PARAM_ERROR" else "INVALID_REQUEST"
+            raise PayError(400, code, "无日终余额数据") from None
+        if account_type != MONEY_ACCOUNT:
+            return 0
+        with self._lock:
+            held = sum(m.fen for m in self._movements.get(mchid, ()) if _day(m.at) <= wanted)
+            return held - sum(lie.fen for lie in self._lies_about(mchid, wanted) if lie.kind == "balance")
+
     def _require_ready(self, bill_date: str) -> date:
         try:
             day = datetime.strptime(bill_date, "%Y-%m-%d").date()  # noqa: DTZ007 - a calendar day has no zone
@@ -177,7 +198,7 @@ class Statements:
     def _shown(self, mchid: str) -> Iterable[Movement]:
         shown = list(self._movements.get(mchid, ()))
         for lie in self._lies:
-            if lie.mchid == mchid and lie.kind != "wrong_hash":
+            if lie.mchid == mchid and lie.kind not in _NOT_IN_THE_FILE:
                 shown = list(_LIES[lie.kind](shown, lie))
         return shown
 

@@ -1,6 +1,7 @@
 """`saoma reconcile`: WeChat Pay's bills against our book, day by day."""
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.kernel.fen import format_yuan
 from app.payouts import queries as payouts
-from app.reconciliation import closing, operations, queries
+from app.reconciliation import balances, closing, operations, queries
 from app.reconciliation.advice import advice
 from app.reconciliation.days import read_day
 from app.reconciliation.export import (
@@ -23,6 +24,7 @@ from app.reconciliation.export import (
 )
 
 _SHOWN = 1000
+_FIGURES = ("lines", "paid", "balance", "at WeChat Pay", "unexplained", "differences", "open")
 
 
 @click.group()
@@ -36,6 +38,7 @@ def reconcile() -> None:
       saoma reconcile status
       saoma reconcile run --payer 1900000001 --day 2026-06-01
       saoma reconcile differences --payer 1900000001
+      saoma reconcile payer 1900000001 --balance
       saoma reconcile resolve di_aaaaaaaaaaaaa --reason "refunded by WeChat Pay, ticket 4711"
       saoma reconcile export --payer 1900000001 --since 2026-06-01 --format xlsx --into june.xlsx
     """
@@ -56,6 +59,9 @@ def run(cli: Cli, /, *, mchid: str, day: str) -> None:
     )
     for message in messages:
         cli.container.drainer.deliver(operations.FETCH_TOPIC, message)
+    asked = partial(balances.ask_balances, payer_id=payer_id, day=wanted, now=now)
+    for message in cli.container.db.transact(asked):
+        cli.container.drainer.deliver(balances.BALANCE_TOPIC, message)
     folder = cli.settings.statements
     new = closing.close_day(
         cli.container.db, payer_id=payer_id, day=wanted, folder=folder, now=now, actor=actor
@@ -90,13 +96,14 @@ def status(cli: Cli, /, *, mchid: str | None, since: str, as_json: bool) -> None
                     "lines": closed.lines,
                     "paid": format_yuan(closed.paid_fen),
                     "balance": format_yuan(closed.bill_closing_fen),
+                    "at WeChat Pay": _told(session, closed.payer_id, closed.day),
                     "unexplained": format_yuan(closed.unexplained_fen),
                     "differences": closed.differences,
                     "open": open_days.get(closed.day, 0),
                 }
             )
         for statement in queries.waiting(session, payer_id=payer_id):
-            waits = dict.fromkeys(("lines", "paid", "balance", "unexplained", "differences", "open"))
+            waits = dict.fromkeys(_FIGURES)
             state = f"{statement.account.value} {statement.state.value}"
             rows.append({"day": statement.day, "payer": mchids[statement.payer_id], "state": state} | waits)
         return rows
@@ -187,21 +194,32 @@ def verify(cli: Cli, /, *, mchid: str, day: str) -> None:
 @reconcile.command()
 @click.argument("mchid")
 @click.option(
-    "--shared/--own", required=True, help="Whether other systems move money on this merchant number too."
+    "--shared/--own", default=None, help="Whether other systems move money on this merchant number too."
+)
+@click.option(
+    "--balance/--no-balance",
+    default=None,
+    help="Whether WeChat Pay is asked for the balance at each day's end; few merchant numbers may ask.",
 )
 @pass_cli
-def payer(cli: Cli, /, *, mchid: str, shared: bool) -> None:
+def payer(cli: Cli, /, *, mchid: str, shared: bool | None, balance: bool | None) -> None:
     """Say how payer MCHID is reconciled.
 
-    On a shared number, payments that are not ours are added up and not listed one by one.
+    On a shared number, payments that are not ours are added up and not listed one by one. A balance that is
+    not what the bills and our book come to is a difference of its own.
     """
+    if shared is None and balance is None:
+        raise click.UsageError("say --shared or --own, --balance or --no-balance")
     now, payer_id, actor = cli.container.clock.now(), _payer(cli, mchid), cli.actor
-    cli.act(
-        Act.STATEMENT_PAYER,
-        lambda session: operations.set_payer(session, payer_id=payer_id, shared=shared, now=now, actor=actor),
-        on=f"payer {mchid}",
-        detail={"shared": shared},
-    )
+
+    def work(session: Session) -> None:
+        if shared is not None:
+            operations.set_payer(session, payer_id=payer_id, shared=shared, now=now, actor=actor)
+        if balance is not None:
+            balances.set_balance(session, payer_id=payer_id, asks=balance, now=now, actor=actor)
+
+    said = {name: value for name, value in (("shared", shared), ("balance", balance)) if value is not None}
+    cli.act(Act.STATEMENT_PAYER, work, on=f"payer {mchid}", detail=said)
     click.echo("from the next day that is closed")
 
 
@@ -241,6 +259,12 @@ def export(cli: Cli, /, *, mchid: str | None, since: str, until: str, kind: str,
         )
 
     click.echo(f"{cli.read(write)} rows written")
+
+
+def _told(session: Session, payer_id: int, day: str) -> str | None:
+    """Return what the platform says that a payer held at a day's end, in yuan, where it was asked."""
+    told = queries.balances(session, payer_id=payer_id, day=day)
+    return None if told is None else format_yuan(told[0])
 
 
 def _payer(cli: Cli, mchid: str) -> int:

@@ -57,6 +57,11 @@ _ADVICE = {
         "Set aside or paid three days ago, and the bill has not ended here. Look up its state on the merchant"
         " platform.",
     ),
+    DifferenceKind.BALANCE: Advice(
+        "微信支付的日终余额与账单、我方账目不符（应付为账面余额，账单支出为微信余额）。请在商户平台核对账户明细。",
+        "WeChat Pay's balance at the day's end (out) is not what its bills and our book come to (expected)."
+        " Compare the account's details on the merchant platform.",
+    ),
     DifferenceKind.POSTED_LATER: Advice(
         "已结账日期又有新的记账。请核对这笔账的来源；已结账的数字不会改变。",
         "Our ledger booked into a day that was closed. Find out where the entry comes from; the day's figures"

@@ -39,7 +39,12 @@ _CARRIED = (
     StatementCarry.platform_no,
 )
 # Differences that are not a full account of their bill's lines, and so cannot be judged again by adding.
-_PARTIAL = (DifferenceKind.STILL_OPEN, DifferenceKind.UNKNOWN, DifferenceKind.POSTED_LATER)
+_PARTIAL = (
+    DifferenceKind.STILL_OPEN,
+    DifferenceKind.UNKNOWN,
+    DifferenceKind.POSTED_LATER,
+    DifferenceKind.BALANCE,
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What reconciliation does when a bill is due to be fetched."""
+"""What reconciliation does when a bill is due to be fetched, or a balance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,28 @@ from app.outbox.contracts import (
 from app.payouts.interfaces import PayerCredentials
 from app.payouts.models import Payer
 from app.payouts.queries import credentials
-from app.reconciliation import operations
+from app.reconciliation import balances, operations, queries
 from app.reconciliation.bill_file import BillFile
 from app.reconciliation.closing import statement_path
 from app.reconciliation.days import read_day
 from app.reconciliation.errors import BadStatement
-from app.reconciliation.interfaces import AccountType, FetchAnswer, FetchOutcome, StatementGateway
-from app.reconciliation.models import Statement
-from app.reconciliation.states import STATEMENT_TRANSITIONS, StatementState
+from app.reconciliation.interfaces import (
+    AccountType,
+    BalanceAnswer,
+    BalanceGateway,
+    BalanceOutcome,
+    FetchAnswer,
+    FetchOutcome,
+    StatementGateway,
+)
+from app.reconciliation.models import DayBalance, Statement
+from app.reconciliation.states import (
+    BALANCE_TRANSITIONS,
+    STATEMENT_TRANSITIONS,
+    BalanceState,
+    BalanceUse,
+    StatementState,
+)
 
 LATE_ALERT = "reconciliation.statement_late"
 # The platform asks for half an hour between two questions while it is still making a bill (11.1).
@@ -158,3 +172,103 @@ def _late(session: Session, subject: str, now: datetime) -> None:
         " platform; the days behind it wait.",
         now=now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceCall:
+    """A balance to ask for."""
+
+    payer: PayerCredentials
+    day: date
+    account: AccountType
+
+
+class FetchBalances:
+    """The effect reconciliation.balance: asks what an account held at a day's end. Repeating is harmless."""
+
+    topic: str = balances.BALANCE_TOPIC
+    kind: EffectKind = EffectKind.IDEMPOTENT
+    batch_size: int = 4
+    concurrency: int = 2
+    deadline_seconds: float = 15.0
+
+    def __init__(self, gateway: BalanceGateway) -> None:
+        self._gateway = gateway
+
+    def prepare(self, session: Session, messages: Sequence[Message], now: datetime) -> list[Call | Skip]:
+        """Say which balance to ask for; leave out what has come, and payers that ask no more."""
+        answers: list[Call | Skip] = []
+        known = _load_balances(session, messages)
+        for message in messages:
+            balance, payer = known[message.payload["balance"]]
+            if BALANCE_TRANSITIONS.final(balance.state):
+                answers.append(Skip(Done(f"it has come: {balance.state}")))
+            elif queries.balance_use(session, payer_id=payer.id) is not BalanceUse.ON:
+                _keep_balance(session, balance.id, BalanceState.FORBIDDEN)
+                answers.append(Skip(Done("balances of this payer are not asked for any more")))
+            else:
+                asked = BalanceCall(credentials(payer), read_day(balance.day), balance.account)
+                answers.append(Call(asked))
+        return answers
+
+    def perform(self, request: BalanceCall) -> BalanceAnswer:
+        """Ask."""
+        return self._gateway.day_end(request.payer, day=request.day, account=request.account)
+
+    def settle(
+        self, session: Session, results: Sequence[tuple[Message, object]], now: datetime
+    ) -> list[Settlement]:
+        """Write what came of it; the last one of a closed day is compared."""
+        known = _load_balances(session, [message for message, _ in results])
+        return [
+            self._settle(session, *known[message.payload["balance"]], result, now)
+            for message, result in results
+        ]
+
+    def _settle(
+        self, session: Session, balance: DayBalance, payer: Payer, result: object, now: datetime
+    ) -> Settlement:
+        if isinstance(result, Failed):
+            return RetryLater(result.reason)
+        assert isinstance(result, BalanceAnswer)
+        said = f"{result.code}: {result.message}"[:200]
+        match result.outcome:
+            case BalanceOutcome.KNOWN:
+                told = {"available_fen": result.available_fen, "pending_fen": result.pending_fen}
+                _keep_balance(session, balance.id, BalanceState.KNOWN, answered_at=now, **told)
+                balances.compare(session, payer_id=payer.id, day=balance.day, now=now)
+                return Done("known")
+            case BalanceOutcome.ABSENT:
+                if balances.holds_money(session, payer_id=payer.id, day=balance.day, account=balance.account):
+                    # An account with money is open: the balance has not been made yet.
+                    return RetryLater(said)
+                _keep_balance(session, balance.id, BalanceState.ABSENT, answered_at=now)
+                balances.compare(session, payer_id=payer.id, day=balance.day, now=now)
+                return Done("absent")
+            case BalanceOutcome.FORBIDDEN:
+                _keep_balance(session, balance.id, BalanceState.FORBIDDEN, answered_at=now)
+                balances.refuse(session, payer_id=payer.id, said=result.code, now=now)
+                return Done("this merchant number may not ask")
+            case BalanceOutcome.REFUSED:
+                return Park(f"{result.code} ({result.message}): mend the payer, then replay this message")
+            case _:
+                return RetryLater(said)
+
+
+def _load_balances(session: Session, messages: Sequence[Message]) -> dict[int, tuple[DayBalance, Payer]]:
+    wanted = (
+        select(DayBalance, Payer)
+        .join(Payer, Payer.id == DayBalance.payer_id)
+        .where(DayBalance.id.in_([message.payload["balance"] for message in messages]))
+        .execution_options(populate_existing=True)
+    )
+    return {balance.id: (balance, payer) for balance, payer in session.execute(wanted)}
+
+
+def _keep_balance(session: Session, balance_id: int, state: BalanceState, **values: object) -> None:
+    kept = (
+        update(DayBalance)
+        .where(DayBalance.id == balance_id, DayBalance.state.in_(BALANCE_TRANSITIONS.sources(state)))
+        .values(state=state, **values)
+    )
+    session.connection().execute(kept)

@@ -1,4 +1,7 @@
-"""What reconciliation needs from WeChat Pay: the fund-flow bill of one account on one day, as a file."""
+"""What reconciliation needs from WeChat Pay: the fund-flow bill of one account on one day, as a file.
+
+And, from the few merchant numbers that may ask for it, what that account held when the day ended.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -57,3 +60,38 @@ class StatementGateway(Protocol):
         The file appears whole or not at all, gzipped or plain as the platform sent it. Raises nothing for
         the platform's or the network's sake.
         """
+
+
+class BalanceOutcome(StrEnum):
+    """What came of asking for a balance.
+
+    known      the platform has told it
+    absent     no such account is open, or no balance of that day is kept
+    forbidden  this merchant number may not ask
+    retry      nobody knows: ask again
+    refused    it will be refused until somebody changes something
+    """
+
+    KNOWN = "known"
+    ABSENT = "absent"
+    FORBIDDEN = "forbidden"
+    RETRY = "retry"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceAnswer:
+    """The outcome; `available_fen` can be spent, `pending_fen` not yet; the rest as in FetchAnswer."""
+
+    outcome: BalanceOutcome
+    available_fen: int = 0
+    pending_fen: int = 0
+    code: str = ""
+    message: str = ""
+
+
+class BalanceGateway(Protocol):
+    """Balances of WeChat Pay v3 at a day's end (contract 11.4). Never call it inside a transaction."""
+
+    def day_end(self, payer: PayerCredentials, *, day: date, account: AccountType) -> BalanceAnswer:
+        """Ask what `account` held at the end of Beijing day `day`; raises nothing for the platform's sake."""

@@ -6,7 +6,7 @@ line is what must be remembered until its bill ends here (`StatementCarry`).
 
 from datetime import datetime
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.db.base import (
@@ -22,15 +22,23 @@ from app.db.base import (
     text_column,
 )
 from app.reconciliation.interfaces import AccountType
-from app.reconciliation.states import DifferenceKind, DifferenceState, StatementState
+from app.reconciliation.states import (
+    BalanceState,
+    BalanceUse,
+    DifferenceKind,
+    DifferenceState,
+    StatementState,
+)
 
 
 class StatementPayer(Base):
     """How a payer is reconciled, where it differs from the usual."""
 
     __tablename__ = "statement_payers"
+    __table_args__ = (enum_check("balance", BalanceUse),)
     payer_id: Mapped[int] = ref("payers.id", primary_key=True)
     shared: Mapped[bool] = flag(doc="other systems move money on this merchant number too")
+    balance: Mapped[BalanceUse] = enum_column(BalanceUse)
     set_by: Mapped[str] = text_column(64)
     set_at: Mapped[datetime] = moment()
 
@@ -56,6 +64,28 @@ class Statement(Base):
     gaps: Mapped[int] = small_int(doc="lines whose balance does not follow from the line before, a count")
     asked_at: Mapped[datetime] = moment()
     fetched_at: Mapped[datetime | None] = moment(nullable=True)
+
+
+class DayBalance(Base):
+    """What the platform says that an account of a payer held at the end of a Beijing day."""
+
+    __tablename__ = "day_balances"
+    __table_args__ = (
+        UniqueConstraint("payer_id", "day", "account"),
+        enum_check("account", AccountType),
+        enum_check("state", BalanceState),
+        CheckConstraint("(state = 'known') = (available_fen IS NOT NULL)", name="known"),
+    )
+    id: Mapped[int] = id_column()
+    payer_id: Mapped[int] = ref("payers.id")
+    day: Mapped[str] = text_column(10, exact=True, doc="Beijing calendar day, YYYY-MM-DD")
+    account: Mapped[AccountType] = enum_column(AccountType)
+    state: Mapped[BalanceState] = enum_column(BalanceState)
+    message_id: Mapped[int] = ref(doc="the outbox message that asks for it")
+    available_fen: Mapped[int | None] = big_int(nullable=True, doc="can be spent, in fen")
+    pending_fen: Mapped[int | None] = big_int(nullable=True, doc="cannot be spent yet, in fen")
+    asked_at: Mapped[datetime] = moment()
+    answered_at: Mapped[datetime | None] = moment(nullable=True)
 
 
 class ReconciledDay(Base):

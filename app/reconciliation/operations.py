@@ -22,6 +22,7 @@ from app.payouts import queries as payouts
 from app.payouts.models import Bill, Payer
 from app.payouts.queries import PAID_PURPOSE
 from app.reconciliation import queries
+from app.reconciliation.balances import BALANCE_ALERT, ask_balances, compare
 from app.reconciliation.bill_file import BillFile
 from app.reconciliation.days import KEPT_DAYS, bounds, day_of, last_ready, read_day
 from app.reconciliation.errors import BadDay, DayNotReady, UnknownDifference
@@ -38,6 +39,7 @@ from app.reconciliation.models import (
 )
 from app.reconciliation.states import (
     DIFFERENCE_TRANSITIONS,
+    BalanceUse,
     DifferenceKind,
     DifferenceState,
     StatementState,
@@ -46,6 +48,8 @@ from app.reconciliation.states import (
 FETCH_TOPIC = "reconciliation.fetch"
 DIFFERENCES_ALERT = "reconciliation.differences"
 _ROWS = 500
+# It has an alert of its own.
+_TOLD_ELSEWHERE = (DifferenceKind.BALANCE,)
 
 
 def set_payer(session: Session, *, payer_id: int, shared: bool, now: datetime, actor: Actor) -> None:
@@ -55,7 +59,8 @@ def set_payer(session: Session, *, payer_id: int, shared: bool, now: datetime, a
     """
     payouts.payer(session, payer_id)
     values = {"shared": shared, "set_by": actor.label[:64], "set_at": now}
-    if not insert_once(session, insert(StatementPayer), {"payer_id": payer_id, **values}):
+    row = {"payer_id": payer_id, "balance": BalanceUse.OFF, **values}
+    if not insert_once(session, insert(StatementPayer), row):
         session.connection().execute(
             update(StatementPayer).where(StatementPayer.payer_id == payer_id).values(values)
         )
@@ -109,6 +114,7 @@ def _ask(session: Session, payer_id: int, day: str, account: AccountType, now: d
 def ask_due(session: Session, *, now: datetime, limit: int = 20) -> int:
     """Ask for the bills of every payer's days that are over and have not been asked for; return how many.
 
+    And for the balances, of payers that may ask for them.
     At most `limit` days in one go. Due from 10:05 Beijing time on the next day; days that nobody asked for
     while no scheduler ran are caught up.
     """
@@ -124,6 +130,7 @@ def ask_due(session: Session, *, now: datetime, limit: int = 20) -> int:
         day = max(first, last - timedelta(days=KEPT_DAYS))
         while day <= last and asked < limit:
             ask(session, payer_id=payer_id, day=day, now=now)
+            ask_balances(session, payer_id=payer_id, day=day, now=now)
             day += timedelta(days=1)
             asked += 1
     return asked
@@ -163,6 +170,7 @@ def close(session: Session, *, examined: Examined, now: datetime, actor: Actor) 
     figures = _closing(session, examined, row, before)
     session.connection().execute(update(ReconciledDay).where(ReconciledDay.id == row["id"]).values(figures))
     _tell(session, payer_id, day, int(figures["unexplained_fen"]), now)
+    compare(session, payer_id=payer_id, day=day, now=now)
     return True
 
 
@@ -328,7 +336,9 @@ def _closing(
     bill = queries.bill_balance(session, payer_id=payer_id, day=examined.day.isoformat())
     known = StatementDifference
     net = known.out_fen - known.in_fen - known.expected_fen
-    explained = select(func.coalesce(func.sum(net), 0)).where(known.payer_id == payer_id)
+    explained = select(func.coalesce(func.sum(net), 0)).where(
+        known.payer_id == payer_id, known.kind != DifferenceKind.BALANCE
+    )
     found = select(func.count()).select_from(known).where(known.payer_id == payer_id, known.day == row["day"])
     carried = select(func.coalesce(func.sum(StatementCarry.out_fen - StatementCarry.in_fen), 0)).where(
         StatementCarry.payer_id == payer_id
@@ -346,7 +356,7 @@ def _closing(
 def _tell(session: Session, payer_id: int, day: str, unexplained_fen: int, now: datetime) -> None:
     """Raise the alert of every day of the payer with open differences, settle those of the others."""
     mchid = payouts.payer(session, payer_id).mchid
-    open_days = queries.open_days(session, payer_id=payer_id)
+    open_days = queries.open_days(session, payer_id=payer_id, besides=_TOLD_ELSEWHERE)
     if unexplained_fen:
         open_days.setdefault(day, 0)
     for which, number in open_days.items():
@@ -392,6 +402,8 @@ def resolve(session: Session, *, difference_id: int, reason: str, now: datetime,
     if session.connection().execute(settled).rowcount != 1:
         DIFFERENCE_TRANSITIONS.require(DifferenceState.RESOLVED, DifferenceState.RESOLVED)
     session.expire(found)
-    if found.day not in queries.open_days(session, payer_id=found.payer_id):
-        mchid = payouts.payer(session, found.payer_id).mchid
+    mchid = payouts.payer(session, found.payer_id).mchid
+    if found.kind is DifferenceKind.BALANCE:
+        resolve_alert(session, kind=BALANCE_ALERT, subject=f"{mchid}:{found.day}", by=actor.label, now=now)
+    elif found.day not in queries.open_days(session, payer_id=found.payer_id, besides=_TOLD_ELSEWHERE):
         _settle_alert(session, mchid, found.day, actor.label, now)

@@ -1,6 +1,6 @@
 """Reading statements, closed days and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,12 +14,19 @@ from app.reconciliation.errors import UnknownDay
 from app.reconciliation.examination import BookDigest, read_book
 from app.reconciliation.interfaces import AccountType
 from app.reconciliation.models import (
+    DayBalance,
     ReconciledDay,
     Statement,
     StatementDifference,
     StatementPayer,
 )
-from app.reconciliation.states import DifferenceKind, DifferenceState, StatementState
+from app.reconciliation.states import (
+    BalanceState,
+    BalanceUse,
+    DifferenceKind,
+    DifferenceState,
+    StatementState,
+)
 
 FETCHED = (StatementState.EMPTY, StatementState.LOADED)
 
@@ -81,30 +88,70 @@ def ready_days(session: Session) -> list[tuple[int, date]]:
 
 def bill_balance(session: Session, *, payer_id: int, day: str) -> int:
     """Return what a payer's accounts hold at the end of `day` by the last bills that had a line, in fen."""
-    total = 0
-    for account in AccountType:
-        known = (
-            select(Statement.closing_fen)
-            .where(
-                Statement.payer_id == payer_id,
-                Statement.account == account,
-                Statement.day <= day,
-                Statement.closing_fen.is_not(None),
-            )
-            .order_by(Statement.day.desc())
-            .limit(1)
+    told = (account_balance(session, payer_id=payer_id, day=day, account=account) for account in AccountType)
+    return sum(fen or 0 for fen in told)
+
+
+def account_balance(session: Session, *, payer_id: int, day: str, account: AccountType) -> int | None:
+    """Return what one account holds at the end of `day` by the last bill that had a line, in fen.
+
+    None when no bill has had one: what was there before is in no book.
+    """
+    known = (
+        select(Statement.closing_fen)
+        .where(
+            Statement.payer_id == payer_id,
+            Statement.account == account,
+            Statement.day <= day,
+            Statement.closing_fen.is_not(None),
         )
-        total += session.connection().execute(known).scalar() or 0
-    return total
+        .order_by(Statement.day.desc())
+        .limit(1)
+    )
+    return session.connection().execute(known).scalar()
 
 
-def open_days(session: Session, *, payer_id: int) -> dict[str, int]:
-    """Return how many differences are open on each day of a payer."""
+def balance_use(session: Session, *, payer_id: int) -> BalanceUse:
+    """Tell whether a payer's balances are asked for."""
+    found = select(StatementPayer.balance).where(StatementPayer.payer_id == payer_id)
+    return session.connection().execute(found).scalar() or BalanceUse.OFF
+
+
+def balances(session: Session, *, payer_id: int, day: str) -> tuple[int, int] | None:
+    """Return what the platform says that a payer held at a day's end: available, and with what is pending.
+
+    In fen, of the accounts that the bills know; None while a balance has not come, or when none was told.
+    """
+    wanted = select(
+        DayBalance.account, DayBalance.state, DayBalance.available_fen, DayBalance.pending_fen
+    ).where(
+        DayBalance.payer_id == payer_id,
+        DayBalance.day == day,
+        DayBalance.state.in_([BalanceState.KNOWN, BalanceState.ABSENT]),
+    )
+    rows = session.connection().execute(wanted).all()
+    if len(rows) < len(AccountType):
+        return None
+    known = [
+        row
+        for row in rows
+        if row.state is BalanceState.KNOWN
+        and account_balance(session, payer_id=payer_id, day=day, account=row.account) is not None
+    ]
+    if not known:
+        return None
+    available = sum(row.available_fen for row in known)
+    return available, available + sum(row.pending_fen for row in known)
+
+
+def open_days(session: Session, *, payer_id: int, besides: Collection[DifferenceKind] = ()) -> dict[str, int]:
+    """Return how many differences are open on each day of a payer, those of some kinds left aside."""
     wanted = (
         select(StatementDifference.day, func.count())
         .where(
             StatementDifference.payer_id == payer_id,
             StatementDifference.state == DifferenceState.OPEN,
+            StatementDifference.kind.not_in(list(besides)),
         )
         .group_by(StatementDifference.day)
     )

@@ -37,6 +37,7 @@ class DifferenceKind(StrEnum):
     LATE = "late"  # the line stands on a later day
     STILL_OPEN = "still_open"  # moved there days ago, not ended here
     POSTED_LATER = "posted_later"  # our ledger booked into a day that was closed
+    BALANCE = "balance"  # the platform's balance at the day's end is not what both books come to
 
 
 class DifferenceState(StrEnum):
@@ -51,5 +52,32 @@ DIFFERENCE_TRANSITIONS = TransitionTable(
         DifferenceState.OPEN: (DifferenceState.RESOLVED,),
         # The line of a later day may turn it into something that nobody has settled.
         DifferenceState.RESOLVED: (DifferenceState.OPEN,),
+    }
+)
+
+
+class BalanceUse(StrEnum):
+    """Whether a payer's balances are asked for: few merchant numbers may ask (contract 11.4)."""
+
+    OFF = "off"
+    ON = "on"
+    REFUSED = "refused"  # the platform said no; nobody asks until an operator switches it on again
+
+
+class BalanceState(StrEnum):
+    """Where the balance of one account at the end of one day stands."""
+
+    PENDING = "pending"
+    KNOWN = "known"
+    ABSENT = "absent"
+    FORBIDDEN = "forbidden"
+
+
+BALANCE_TRANSITIONS = TransitionTable(
+    {
+        BalanceState.PENDING: (BalanceState.KNOWN, BalanceState.ABSENT, BalanceState.FORBIDDEN),
+        BalanceState.KNOWN: (),
+        BalanceState.ABSENT: (),
+        BalanceState.FORBIDDEN: (),
     }
 )

@@ -1,17 +1,23 @@
-"""Many close one day at once: it is closed once, and its differences are written once."""
+"""Many close one day at once: it is closed once, its differences are written once, its balances compared."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from app.db.engine import Database
+from app.kernel.actor import SYSTEM
 from app.kernel.clock import ManualClock
-from app.reconciliation.models import ReconciledDay
+from app.reconciliation import balances
+from app.reconciliation.interfaces import AccountType
+from app.reconciliation.models import DayBalance, ReconciledDay
+from app.reconciliation.states import BalanceState
 from tests.factories.prizes import PrizeWorld
-from tests.factories.statements import Ledgers
+from tests.factories.statements import Ledgers, Move
 from tests.support.racing import RaceResult, race
 
 pytestmark = pytest.mark.race
@@ -52,3 +58,49 @@ def test_without_the_key_a_day_is_closed_more_than_once(
         if _rows(books) > after + 1:
             return
     pytest.fail("five days were closed once each without the key")
+
+
+def _compare_at_once(books: Ledgers, day: date, *, seed: int) -> RaceResult:
+    """The two balances of a closed day come at the same moment; the platform holds less than the books."""
+    world, name = books.world, day.isoformat()
+    books.told(day, Move("", 10_000, f"T{seed}"))
+    books.close(day)
+    world.do(balances.ask_balances, payer_id=world.payer_id, day=day)
+
+    def come(account: AccountType) -> int:
+        def work(session: Session) -> int:
+            told = {"state": BalanceState.KNOWN, "available_fen": 7, "pending_fen": 0}
+            this = (DayBalance.day == name, DayBalance.account == account)
+            session.execute(update(DayBalance).where(*this).values(told))
+            return balances.compare(session, payer_id=world.payer_id, day=name, now=world.clock.now())
+
+        return world.db.transact(work)
+
+    return race(world.db, [lambda account=account: come(account) for account in AccountType], seed=seed)
+
+
+def _bank(db: Database, clock: ManualClock, folder: Path) -> Ledgers:
+    books = Ledgers(PrizeWorld.build(db, clock), folder)
+    books.world.do(balances.set_balance, payer_id=books.world.payer_id, asks=True, actor=SYSTEM)
+    return books
+
+
+def test_balances_that_come_together_are_compared(
+    wide_db: Database, clock: ManualClock, tmp_path: Path, race_seed: int
+) -> None:
+    books = _bank(wide_db, clock, tmp_path)
+    result = _compare_at_once(books, DAY, seed=race_seed)
+    assert result.errors == []
+    assert result.lock_waits > 0
+    assert sorted(bool(off) for off in result.values) == [False, True]
+    assert list(books.differences()) == [balances.NUMBER]
+
+
+def test_without_the_lock_nobody_compares_them(wide_db: Database, clock: ManualClock, tmp_path: Path) -> None:
+    books = _bank(wide_db, clock, tmp_path)
+    with mock.patch.object(balances, "_lock"):
+        for after in range(5):
+            _compare_at_once(books, DAY + timedelta(days=after), seed=after)
+            if len(books.differences()) <= after:
+                return
+    pytest.fail("the race does not show what the lock is for")

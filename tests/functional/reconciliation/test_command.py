@@ -52,8 +52,19 @@ def run(platform: SandboxProcess, sqlite_url: str, tmp_path: Path, monkeypatch: 
 @pytest.fixture
 def mchid(run: Saoma, platform: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A payer whose bill of the last day that is ready names a payment nobody here knows."""
+    return _hire(run, platform, tmp_path, monkeypatch)
+
+
+def _hire(
+    run: Saoma,
+    platform: SandboxProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    balance_api: bool = False,
+) -> str:
     mchid = f"19{secrets.randbelow(10**8):08d}"
-    account = platform.create_merchant(mchid, appids=[APPID])
+    account = platform.create_merchant(mchid, appids=[APPID], balance_api=balance_api)
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
     private.write_text(account.private_key_pem)
     public.write_text(account.platform_public_key_pem)
@@ -111,6 +122,40 @@ def test_a_shared_number_is_added_up_and_not_listed(run: Saoma, mchid: str) -> N
     run("reconcile", "payer", mchid, "--shared")
     said = run("reconcile", "run", "--payer", mchid, "--day", _day()).stdout
     assert "0 differences, unexplained 0.00" in said
+
+
+def test_a_balance_that_may_not_be_asked_for_is_told_once(run: Saoma, mchid: str) -> None:
+    run("reconcile", "payer", mchid, "--balance")
+    run("reconcile", "run", "--payer", mchid, "--day", _day())
+    (day,) = json.loads(run("reconcile", "status", "--json").stdout)
+    assert day["at WeChat Pay"] is None
+    told = run("alerts", "list").stdout
+    assert "reconciliation.balance_refused" in told
+    assert "NO_AUTH" in told
+    run("reconcile", "payer", mchid, "--no-balance")
+    assert "reconciliation.balance_refused" not in run("alerts", "list").stdout
+    assert "--balance or --no-balance" in run("reconcile", "payer", mchid, ok=False).stderr
+
+
+def test_a_balance_that_differs_from_the_books_is_named(
+    run: Saoma, platform: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bill claims a payment that never was: the account does not know of it."""
+    mchid = _hire(run, platform, tmp_path, monkeypatch, balance_api=True)
+    run("reconcile", "payer", mchid, "--balance")
+    run("reconcile", "run", "--payer", mchid, "--day", _day())
+    found = json.loads(run("reconcile", "differences", "--json").stdout)
+    (one,) = [it for it in found if it["kind"] == "balance"]
+    assert (one["expected"], one["out"]) == ("-42.00", "0.00")
+    assert "balance" in one["do"]
+    assert "日终余额" in run("reconcile", "differences", "--zh").stdout
+    (day,) = json.loads(run("reconcile", "status", "--json").stdout)
+    assert (day["at WeChat Pay"], day["open"]) == ("0.00", 2)
+    assert "reconciliation.balance" in run("alerts", "list").stdout
+    run("reconcile", "resolve", one["id"], "--reason", "the bill was wrong")
+    left = run("alerts", "list").stdout
+    assert "reconciliation.balance" not in left
+    assert "reconciliation.differences" in left
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,253 @@
+"""The platform's balance beside both books: compared once both are there, asked for only where it may be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from app.alerts.queries import open_alerts
+from app.db.engine import Database
+from app.kernel.clock import ManualClock
+from app.payouts.interfaces import PayerCredentials
+from app.reconciliation import balances, operations, queries
+from app.reconciliation.handlers import FetchBalances
+from app.reconciliation.interfaces import AccountType, BalanceAnswer, BalanceOutcome
+from app.reconciliation.models import DayBalance
+from app.reconciliation.states import BalanceState, BalanceUse, DifferenceKind
+from tests.factories.prizes import MCHID, OPERATOR, PrizeWorld
+from tests.factories.statements import Ledgers, Move, moment
+
+ONE, TWO = date(2026, 6, 1), date(2026, 6, 2)
+TOP_UP = Move("", 10_000, "T1")
+NOTHING = BalanceAnswer(BalanceOutcome.KNOWN)
+
+
+@dataclass
+class Bank:
+    """A platform that says what it is told to; by default that the account holds nothing."""
+
+    says: dict[AccountType, BalanceAnswer] = field(default_factory=dict)
+    asked: list[tuple[date, AccountType]] = field(default_factory=list)
+
+    def day_end(self, payer: PayerCredentials, *, day: date, account: AccountType) -> BalanceAnswer:
+        """Answer."""
+        self.asked.append((day, account))
+        return self.says.get(account, NOTHING)
+
+    def holds(self, fen: int, pending_fen: int = 0) -> None:
+        """Say what the operation account holds."""
+        self.says[AccountType.OPERATION] = BalanceAnswer(BalanceOutcome.KNOWN, fen, pending_fen)
+
+
+@dataclass
+class Desk:
+    """Books, and a bank that is asked about them."""
+
+    books: Ledgers
+    bank: Bank = field(default_factory=Bank)
+
+    def __post_init__(self) -> None:
+        self.books.world.registry.add(effects=[FetchBalances(self.bank)])
+
+    def switch(self, *, asks: bool = True) -> None:
+        """Switch the asking on, or off."""
+        world = self.books.world
+        world.do(balances.set_balance, payer_id=world.payer_id, asks=asks, actor=OPERATOR)
+
+    def use(self) -> BalanceUse:
+        """How the switch stands."""
+        return self.books.world.read(queries.balance_use, payer_id=self.books.world.payer_id)
+
+    def ask(self, day: date) -> None:
+        """Ask for a day's balances, and let the answers come."""
+        world = self.books.world
+        world.do(balances.ask_balances, payer_id=world.payer_id, day=day)
+        self.answer()
+
+    def answer(self) -> None:
+        """Let what is asked for, and due, be answered."""
+        wanted = select(DayBalance.message_id).where(DayBalance.state == BalanceState.PENDING)
+        for message_id in self.books.world.read(lambda session: session.scalars(wanted).all()):
+            self.books.world.drainer.deliver(balances.BALANCE_TOPIC, message_id)
+
+    def states(self) -> list[BalanceState]:
+        """How the balances stand, in the order of the accounts."""
+        wanted = select(DayBalance.state).order_by(DayBalance.day, DayBalance.account)
+        return self.books.world.read(lambda session: list(session.scalars(wanted)))
+
+    def alerts(self) -> list[tuple[str, str]]:
+        """Open alerts."""
+        return [(alert.kind, alert.subject) for alert in self.books.world.read(open_alerts)]
+
+    def paid_day(self, day: date = ONE) -> None:
+        """A day with one yuan paid, whose bills have come: 99 yuan are left of a hundred."""
+        number = self.books.paid(day)
+        self.books.told(day, TOP_UP, Move(number, -100))
+
+
+@pytest.fixture(params=["clean_db", "sqlite_db"])
+def desk(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Desk:
+    db: Database = request.getfixturevalue(request.param)
+    made = Desk(Ledgers(PrizeWorld.build(db, clock), tmp_path / "statements"))
+    made.switch()
+    return made
+
+
+Order = Callable[[Desk], None]
+
+
+def _ask_first(desk: Desk) -> None:
+    desk.ask(ONE)
+    desk.books.close(ONE)
+
+
+def _close_first(desk: Desk) -> None:
+    desk.books.close(ONE)
+    desk.ask(ONE)
+
+
+@pytest.mark.parametrize("order", [_ask_first, _close_first])
+def test_a_balance_that_agrees_says_nothing(desk: Desk, order: Order) -> None:
+    desk.paid_day()
+    desk.bank.holds(9_900)
+    order(desk)
+    assert desk.states() == [BalanceState.KNOWN, BalanceState.KNOWN]
+    assert (desk.books.differences(), desk.alerts()) == ({}, [])
+
+
+@pytest.mark.parametrize("order", [_ask_first, _close_first])
+@pytest.mark.parametrize("held_fen", [9_899, 9_901])
+def test_one_fen_between_them_is_a_difference_of_its_own(desk: Desk, order: Order, held_fen: int) -> None:
+    desk.paid_day()
+    desk.bank.holds(held_fen)
+    order(desk)
+    (one,) = desk.books.differences().values()
+    assert (one.kind, one.expected_fen, one.out_fen) == (DifferenceKind.BALANCE, 9_900, held_fen)
+    assert desk.alerts() == [(balances.BALANCE_ALERT, f"{MCHID}:{ONE}")]
+    assert desk.books.closed(ONE).unexplained_fen == 0
+    # It neither explains the next day's books nor is told again with them.
+    desk.bank.holds(9_900)
+    desk.books.told(TWO)
+    desk.books.close(TWO)
+    desk.ask(TWO)
+    assert desk.books.closed(TWO).unexplained_fen == 0
+    assert len(desk.alerts()) == 1
+    desk.books.world.do(operations.resolve, difference_id=one.id, reason="ticket", actor=OPERATOR)
+    assert desk.alerts() == []
+
+
+def test_what_differences_explain_is_not_told_twice(desk: Desk) -> None:
+    """Money that left twice is missing from the balance too: one difference, not two."""
+    number = desk.books.paid(ONE)
+    desk.books.told(ONE, TOP_UP, Move(number, -100), Move(number, -100))
+    desk.bank.holds(9_800)
+    _close_first(desk)
+    assert [one.kind for one in desk.books.differences().values()] == [DifferenceKind.DOUBLED]
+
+
+@pytest.mark.parametrize(("available_fen", "agrees"), [(9_900, True), (9_000, True), (8_899, False)])
+def test_pending_money_may_be_in_the_books_or_not(desk: Desk, available_fen: int, *, agrees: bool) -> None:
+    desk.paid_day()
+    desk.bank.holds(available_fen, pending_fen=1_000)
+    _ask_first(desk)
+    assert (desk.books.differences() == {}) is agrees
+
+
+def test_an_account_that_no_bill_knows_is_left_aside(desk: Desk) -> None:
+    desk.paid_day()
+    desk.bank.holds(9_900)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.KNOWN, 77_777)
+    _ask_first(desk)
+    assert desk.books.differences() == {}
+
+
+def test_an_account_that_is_not_open_holds_nothing(desk: Desk) -> None:
+    desk.paid_day()
+    desk.bank.holds(9_900)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+    _ask_first(desk)
+    assert desk.states() == [BalanceState.ABSENT, BalanceState.KNOWN]
+    assert desk.books.differences() == {}
+
+
+def test_an_account_with_money_is_asked_again(desk: Desk) -> None:
+    desk.paid_day()
+    desk.books.close(ONE)
+    desk.bank.says[AccountType.OPERATION] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+    desk.ask(ONE)
+    assert desk.states() == [BalanceState.KNOWN, BalanceState.PENDING]
+    desk.bank.holds(9_000)
+    desk.books.world.clock.advance(timedelta(hours=3))
+    desk.answer()
+    assert [one.out_fen for one in desk.books.differences().values()] == [9_000]
+
+
+def test_nobody_is_asked_unless_the_switch_is_on(desk: Desk) -> None:
+    desk.switch(asks=False)
+    desk.books.world.clock.set(moment(TWO, 11))
+    desk.books.world.do(operations.ask_due)
+    desk.ask(ONE)
+    assert desk.bank.asked == []
+    desk.switch()
+    desk.books.world.clock.set(moment(TWO + timedelta(days=1), 11))
+    desk.books.world.do(operations.ask_due)
+    waiting = desk.states()
+    assert waiting == [BalanceState.PENDING, BalanceState.PENDING]
+    desk.switch(asks=False)
+    desk.answer()
+    assert desk.bank.asked == []
+
+
+def test_who_may_not_ask_is_told_once_and_asks_no_more(desk: Desk) -> None:
+    """NO_AUTH: most merchant numbers (contract 11.4); a clear word, and no question a day for ever."""
+    no = BalanceAnswer(BalanceOutcome.FORBIDDEN, code="NO_AUTH", message="no permission")
+    desk.bank.says = dict.fromkeys(AccountType, no)
+    desk.paid_day()
+    _ask_first(desk)
+    assert desk.use() is BalanceUse.REFUSED
+    assert desk.states() == [BalanceState.FORBIDDEN] * 2
+    assert desk.alerts() == [(balances.REFUSED_ALERT, MCHID)]
+    (alert,) = desk.books.world.read(open_alerts)
+    assert "NO_AUTH" in alert.detail
+    assert alert.times == 1
+    asked = len(desk.bank.asked)
+    desk.ask(TWO)
+    assert len(desk.bank.asked) == asked
+    desk.switch()
+    assert (desk.use(), desk.alerts()) == (BalanceUse.ON, [])
+
+
+def test_a_fault_is_asked_again_and_a_refusal_waits_for_an_operator(desk: Desk) -> None:
+    desk.paid_day()
+    desk.books.close(ONE)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.REFUSED, code="SIGN_ERROR")
+    desk.bank.says[AccountType.OPERATION] = BalanceAnswer(BalanceOutcome.RETRY, code="timeout")
+    desk.ask(ONE)
+    assert desk.states() == [BalanceState.PENDING] * 2
+    desk.bank.holds(9_900)
+    desk.books.world.clock.advance(timedelta(hours=3))
+    desk.answer()
+    assert desk.states() == [BalanceState.PENDING, BalanceState.KNOWN]
+
+
+def test_how_a_number_is_shared_and_whether_it_asks_are_two_things(desk: Desk) -> None:
+    world = desk.books.world
+    world.do(operations.set_payer, payer_id=world.payer_id, shared=True, actor=OPERATOR)
+    assert desk.use() is BalanceUse.ON
+    desk.switch(asks=False)
+    assert world.read(queries.is_shared, payer_id=world.payer_id)
+
+
+def test_states_and_amounts_agree(session: Session) -> None:
+    with pytest.raises(DBAPIError):
+        session.execute(
+            text(
+                "INSERT INTO day_balances (id, payer_id, day, account, state, message_id, asked_at)"
+                " VALUES (1, 1, '2026-06-01', 'BASIC', 'known', 1, '2026-06-01')"
+            )
+        )
