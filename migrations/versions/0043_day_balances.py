@@ -6,8 +6,8 @@ from alembic import op
 from migrations import types
 from migrations.steps import add_choice, create_table, set_check
 
-revision = "0041"
-down_revision = "0040"
+revision = "0043"
+down_revision = "0042"
 
 _KINDS = (
     "missing",
