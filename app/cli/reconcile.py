@@ -1,7 +1,6 @@
 """`saoma reconcile`: WeChat Pay's bills against our book, day by day."""
 
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +51,16 @@ def run(cli: Cli, /, *, mchid: str, day: str) -> None:
     """Fetch the bills of a day and close it now; a day that is closed stays as it is."""
     wanted, now, actor = read_day(day), cli.container.clock.now(), cli.actor
     payer_id = _payer(cli, mchid)
-    messages = cli.act(
-        Act.STATEMENT_ASKED,
-        lambda session: operations.ask(session, payer_id=payer_id, day=wanted, now=now),
-        on=f"statement {mchid} {wanted}",
-    )
-    for message in messages:
-        cli.container.drainer.deliver(operations.FETCH_TOPIC, message)
-    asked = partial(balances.ask_balances, payer_id=payer_id, day=wanted, now=now)
-    for message in cli.container.db.transact(asked):
-        cli.container.drainer.deliver(balances.BALANCE_TOPIC, message)
+
+    def ask(session: Session) -> list[tuple[str, int]]:
+        bills = operations.ask(session, payer_id=payer_id, day=wanted, now=now)
+        held = balances.ask_balances(session, payer_id=payer_id, day=wanted, now=now)
+        return [(operations.FETCH_TOPIC, one) for one in bills] + [
+            (balances.BALANCE_TOPIC, one) for one in held
+        ]
+
+    for topic, message in cli.act(Act.STATEMENT_ASKED, ask, on=f"statement {mchid} {wanted}"):
+        cli.container.drainer.deliver(topic, message)
     folder = cli.settings.statements
     new = closing.close_day(
         cli.container.db, payer_id=payer_id, day=wanted, folder=folder, now=now, actor=actor
