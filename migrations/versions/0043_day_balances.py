@@ -48,7 +48,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["payer_id"], ["payers.id"], name=op.f("fk_day_balances_payer_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_day_balances")),
-        sa.UniqueConstraint("payer_id", "day", "account", name=op.f("uq_day_balances_payer_id")),
+        sa.UniqueConstraint("payer_id", "day", "account", name=op.f("uq_day_balances_payer_id_day_account")),
     )
     kinds = ", ".join(repr(kind) for kind in _KINDS)
     set_check("statement_differences", "ck_statement_differences_kind", f"kind IN ({kinds})")
