@@ -65,18 +65,6 @@ def blueprint(world: World) -> Blueprint:
             raise PayError(400, "PARAM_ERROR", "a cancellation has no body")
         return jsonify(world.transfers.cancel(merchant, out_bill_no))
 
-    @routes.get("/v3/merchant/fund/balance/<account_type>")
-    def balance(account_type: str) -> Response:
-        return jsonify(_balance(world, g.merchant, account_type))
-
-    @routes.get("/v3/merchant/fund/dayendbalance/<account_type>")
-    def day_end_balance(account_type: str) -> Response:
-        _require_balance_api(g.merchant, account_type)
-        held = world.statements.day_end(
-            g.merchant.mchid, day=request.args.get("date", ""), account_type=account_type
-        )
-        return jsonify({"available_amount": held, "pending_amount": 0})
-
     @routes.get(BILL_PATH)
     def fund_flow_bill() -> Response:
         return jsonify(_apply_for_bill(world))
@@ -95,8 +83,23 @@ def blueprint(world: World) -> Blueprint:
             404, "RESOURCE_NOT_EXISTS", "this merchant has no platform certificate; use the public key"
         )
 
+    _add_balances(routes, world)
     routes.register_error_handler(PayError, _problem)
     return routes
+
+
+def _add_balances(routes: Blueprint, world: World) -> None:
+    @routes.get("/v3/merchant/fund/balance/<account_type>")
+    def balance(account_type: str) -> Response:
+        return jsonify(_balance(world, g.merchant, account_type))
+
+    @routes.get("/v3/merchant/fund/dayendbalance/<account_type>")
+    def day_end_balance(account_type: str) -> Response:
+        _require_balance_api(g.merchant, account_type)
+        held = world.statements.day_end(
+            g.merchant.mchid, day=request.args.get("date", ""), account_type=account_type
+        )
+        return jsonify({"available_amount": held, "pending_amount": 0})
 
 
 def _problem(error: PayError) -> Response:
