@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
 from app.gateways.pay.transfers import WeChatPayTransfers
-from app.gateways.wechat import WeChatApi
 from app.kernel.clock import ManualClock
 from app.outbox.operations import replay
 from app.outbox.queries import parked
@@ -25,6 +24,7 @@ from app.payouts.states import BillState, PayerState
 from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
 from tests.factories.prizes import OPERATOR, PrizeWorld, payer_details
+from tests.functional.payouts.paying import TROUBLES, PayingShop, make_trouble
 from tests.support.loopback import LoopbackServer, Seen
 from tests.support.sandbox import MerchantAccount, SandboxProcess, new_private_key
 
@@ -47,34 +47,14 @@ def merchant_key() -> str:
 
 
 @dataclass
-class Shop:
+class Shop(PayingShop):
     """A brand with a merchant account on the platform, and the receiver of its callbacks."""
 
-    world: PrizeWorld
-    sandbox: SandboxProcess
+    APPID, SECRET = APPID, SECRET
     gateway: WeChatPayTransfers
     merchant: MerchantAccount
     receiver: LoopbackServer
     taken: int = 0
-
-    def shopper(self) -> tuple[str, int]:
-        """Somebody with WeChat who has logged in; returns the shopper's id and ours."""
-        shopper_id = self.sandbox.shopper()["id"]
-        fields = {
-            "appid": APPID,
-            "secret": SECRET,
-            "js_code": self.sandbox.js_code(shopper_id, APPID),
-            "grant_type": "authorization_code",
-        }
-        answer = WeChatApi(self.sandbox.base_url).get("/sns/jscode2session", fields)
-        return shopper_id, self.world.person(openid=str(answer["openid"]))
-
-    def won(self) -> tuple[str, AwardView]:
-        """A shopper and the yuan that they have won and begun to collect."""
-        shopper_id, person_id = self.shopper()
-        won = self.world.grant(person_id)
-        self.world.collect(won)
-        return shopper_id, won
 
     def confirm(self, shopper_id: str, won: AwardView, **more: str) -> None:
         """The shopper confirms on the page that package_info opens."""
@@ -120,10 +100,6 @@ class Shop:
     def platform_bills(self) -> int:
         """How many bills of this merchant the platform has."""
         return sum(1 for bill in self.sandbox.book()["bills"] if bill["mchid"] == self.merchant.mchid)
-
-    def states(self) -> list[BillState]:
-        """Our bills' states, the oldest first."""
-        return [bill.state for bill in self.world.bill_rows()]
 
     def _arrived(self) -> list[Seen]:
         return [one for one in list(self.receiver.seen) if one.target.endswith(self.merchant.mchid)]
@@ -174,23 +150,10 @@ def test_a_prize_is_collected_confirmed_and_paid(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "after_commit"),
-    [
-        ("system_error", False),
-        ("system_error", True),
-        ("html_502", True),
-        ("timeout_before", False),
-        ("timeout_after_commit", True),
-        ("bad_signature", False),
-        ("clock_skew", False),
-        ("frequency_limited", False),
-        ("accepted_first", False),
-    ],
+    ("kind", "after_commit"), [*TROUBLES, ("bad_signature", False), ("clock_skew", False)]
 )
 def test_whatever_the_platform_answers_it_pays_once(shop: Shop, kind: str, after_commit: bool) -> None:
-    hold = {"hold_seconds": 0.1} if kind.startswith("timeout") else {}
-    commit = {"after_commit": True} if after_commit and kind != "timeout_after_commit" else {}
-    shop.sandbox.fault(BILLS, kind, times=2, **hold, **commit)
+    make_trouble(shop.sandbox, BILLS, kind, after_commit=after_commit)
     shopper, won = shop.won()
     for _ in range(6):
         shop.later(minutes=1)

@@ -14,7 +14,6 @@ import pytest
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
 from app.gateways.pay.red_packets import WeChatRedPackets
-from app.gateways.wechat import WeChatApi
 from app.kernel.clock import ManualClock
 from app.outbox.queries import parked
 from app.payouts import closing, limits, operations
@@ -24,6 +23,7 @@ from app.payouts.states import BillState, PayerState
 from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
 from tests.factories.prizes import OPERATOR, PrizeWorld
+from tests.functional.payouts.paying import TROUBLES, PayingShop, make_trouble
 from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxProcess, new_private_key
 
@@ -49,36 +49,19 @@ def merchant_key() -> str:
 
 
 @dataclass
-class Shop:
+class Shop(PayingShop):
     """A brand whose merchant number holds red packets: for its mini-program, or its service account."""
 
-    world: PrizeWorld
-    sandbox: SandboxProcess
+    APPID, SECRET = APPID, SECRET
     mchid: str
     method: PayMethod
 
-    def shopper(self) -> tuple[str, int]:
-        """Somebody with WeChat who has logged in; returns the shopper's id and ours."""
-        shopper = self.sandbox.shopper()
-        shopper_id = shopper["id"]
-        fields = {
-            "appid": APPID,
-            "secret": SECRET,
-            "js_code": self.sandbox.js_code(shopper_id, APPID),
-            "grant_type": "authorization_code",
-        }
-        answer = WeChatApi(self.sandbox.base_url).get("/sns/jscode2session", fields)
-        person_id = self.world.person(openid=str(answer["openid"]))
+    def log_in(self, shopper: dict[str, Any]) -> int:
+        """They follow the service account, too, where packets come from it."""
+        person_id = super().log_in(shopper)
         if not self.method.taken_in_app:
             self.world.follow(person_id, shopper["openids"][SERVICE])
-        return shopper_id, person_id
-
-    def won(self) -> tuple[str, AwardView]:
-        """A shopper and the yuan that they have won and begun to collect."""
-        shopper_id, person_id = self.shopper()
-        won = self.world.grant(person_id)
-        self.world.collect(won)
-        return shopper_id, won
+        return person_id
 
     def open(self, shopper_id: str, won: AwardView) -> None:
         """The mini-program hands what it got to wx.sendBizRedPacket; or it is in the chat."""
@@ -103,10 +86,6 @@ class Shop:
         book = self.sandbox.book()
         assert book["balanced"], book["faults"]
         return [(one["amount_fen"], one["state"]) for one in book["packets"] if one["mchid"] == self.mchid]
-
-    def states(self) -> list[BillState]:
-        """Our bills' states, the oldest first."""
-        return [bill.state for bill in self.world.bill_rows()]
 
     def alerts(self) -> set[str]:
         return {alert.kind for alert in self.world.read(open_alerts)}
@@ -173,22 +152,9 @@ def test_a_prize_is_collected_opened_asked_about_and_paid(shop: Shop) -> None:
     assert shop.alerts() == set()
 
 
-@pytest.mark.parametrize(
-    ("kind", "after_commit"),
-    [
-        ("system_error", False),
-        ("system_error", True),
-        ("html_502", True),
-        ("timeout_before", False),
-        ("timeout_after_commit", True),
-        ("frequency_limited", False),
-        ("accepted_first", False),
-    ],
-)
+@pytest.mark.parametrize(("kind", "after_commit"), TROUBLES)
 def test_whatever_the_platform_answers_it_pays_once(shop: Shop, kind: str, after_commit: bool) -> None:
-    hold = {"hold_seconds": 0.1} if kind.startswith("timeout") else {}
-    commit = {"after_commit": True} if after_commit and kind != "timeout_after_commit" else {}
-    shop.sandbox.fault(SEND, kind, times=2, **hold, **commit)
+    make_trouble(shop.sandbox, SEND, kind, after_commit=after_commit)
     shopper, won = shop.won()
     for _ in range(6):
         shop.later(minutes=1)
