@@ -25,6 +25,7 @@ from app.identity import operations as identity
 from app.kernel.actor import SYSTEM
 from app.kernel.ids import id_before
 from app.notices import operations as notices
+from app.organisation.message_keys import forget_message_keys
 from app.outbox import operations as outbox
 from app.payouts import operations as payouts
 from app.reconciliation import closing as reconciliation
@@ -101,6 +102,7 @@ def purge(container: Container) -> int:
         + _portions(lambda: db.transact(lambda session: tax.forget_identities(session, now=now)))
         + _portions(lambda: db.transact(lambda session: market.purge_tickets(session, now=now)))
         + _portions(lambda: db.transact(lambda session: purge_captcha_tickets(session, now=now)))
+        + db.transact(lambda session: forget_message_keys(session, now=now))
         + _portions(lambda: db.transact(lambda session: linking.purge(session, now=now)))
     )
 

@@ -4,7 +4,9 @@ Whatever is not genuine changes nothing: a wrong signature, an old or foreign on
 probes. A repeat is answered like the first, since the platform repeats until it is.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, request
@@ -15,11 +17,16 @@ from app.http.access import public
 from app.http.intake import read_body
 from app.kernel.boundaries import reach
 from app.organisation import penalties
+from app.organisation.errors import ForgedMessage, UnexpectedMessage
+from app.organisation.interfaces import MessageKeys
+from app.organisation.message_keys import former_message_keys, message_keys
 from app.payouts import operations as payouts
 from app.payouts import queries
 from app.payouts.interfaces import ForgedCallback, PayerCredentials, TransferNotice, UnexpectedCallback
 from app.payouts.old_keys import former_credentials
 from miniprogram_api import context
+
+T = TypeVar("T")
 
 callbacks = FlaskBlueprint("callbacks", __name__, url_prefix="/miniprogram/v1/callbacks")
 
@@ -48,9 +55,8 @@ def receive_pay(mchid: str) -> Response:
 def check_address(appid: str) -> Response:
     """Answer the platform's check of the address of an app's messages (platform contracts 2.1)."""
     container = context.container()
-    with container.db.read() as session:
-        keys = penalties.message_keys(session, appid=appid)
-    return Response(container.messages.echo(keys, request.args), mimetype="text/plain")
+    echo = _proved(appid, lambda keys: container.messages.echo(keys, request.args))
+    return Response(echo, mimetype="text/plain")
 
 
 @callbacks.post("/messages/<appid>")
@@ -58,13 +64,31 @@ def check_address(appid: str) -> Response:
 def receive_message(appid: str) -> Response:
     """Record what the platform pushes to an app (platform contracts 2.2, 2.3, 13.7)."""
     container, body = context.container(), read_body(request)
-    with container.db.read() as session:
-        keys = penalties.message_keys(session, appid=appid)
-    message = container.messages.read(keys, request.args, body, now=context.now())
+    now = context.now()
+    message = _proved(appid, lambda keys: container.messages.read(keys, request.args, body, now=now))
     container.db.transact(
         lambda session: penalties.record_message(session, message=message, now=context.now())
     )
     return Response("success", mimetype="text/plain")
+
+
+def _proved(appid: str, take: Callable[[MessageKeys], T]) -> T:
+    """Return what `take` makes of a message by the app's keys, or by those of lately.
+
+    The present ones say why not.
+    """
+    container = context.container()
+    with container.db.read() as session:
+        present = message_keys(session, appid=appid)
+    try:
+        return take(present)
+    except (ForgedMessage, UnexpectedMessage):
+        with container.db.read() as session:
+            former = former_message_keys(session, present, now=context.now())
+        for keys in former:
+            with suppress(ForgedMessage, UnexpectedMessage):
+                return take(keys)
+        raise
 
 
 def _read(container: Container, payer_id: int, present: PayerCredentials, body: bytes) -> TransferNotice:

@@ -1,6 +1,7 @@
 """`saoma brands`, `apps`, `products`, `dealers`, `stores`: what campaigns and codes stand on."""
 
 import os
+from datetime import datetime
 
 import click
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from app.kernel.json import Json
 from app.organisation import operations as organisation
 from app.organisation import penalties as penalties_of
 from app.organisation import queries as organisation_queries
+from app.organisation.message_keys import set_message_keys
 from app.organisation.models import AppKind
 
 
@@ -104,19 +106,23 @@ def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None, kind
 @click.argument("appid")
 @click.option("--token-env", required=True, help="Environment variable that holds the Token.")
 @click.option("--key-env", required=True, help="Environment variable that holds the EncodingAESKey.")
+@click.option("--at-once", is_flag=True, help="They have leaked: no former ones count from now on.")
 @pass_cli
-def messages(cli: Cli, /, *, appid: str, token_env: str, key_env: str) -> None:
+def messages(cli: Cli, /, *, appid: str, token_env: str, key_env: str, at_once: bool) -> None:
     """Take what the platform pushes about the mini-program APPID, such as its penalties.
 
-    Set both in the platform's console, with the address that is printed, safe mode, JSON or XML.
+    Set both in the platform's console, with the address that is printed, safe mode, JSON or XML. Exchange
+    them here first: the former ones count for a day more.
     """
-    token, key = secret_from(token_env), secret_from(key_env)
-    cli.act(
-        Act.APP_SAVED,
-        lambda session: penalties_of.set_message_keys(session, appid=appid, token=token, encoding_key=key),
-        on=f"app {appid}",
-        detail={"messages": True},
-    )
+    token, key, now = secret_from(token_env), secret_from(key_env), cli.container.clock.now()
+
+    def work(session: Session) -> datetime | None:
+        return set_message_keys(session, appid=appid, token=token, encoding_key=key, now=now, at_once=at_once)
+
+    said = {"messages": True, "at_once": at_once}
+    until = cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail=said)
+    if until is not None:
+        click.echo(f"the former ones count until {until.isoformat(timespec='minutes')}")
     click.echo(f"address: {cli.settings.public_url}/miniprogram/v1/callbacks/messages/{appid}")
 
 

@@ -7,7 +7,7 @@ app may serve one brand or, with `brand_id` empty, all of them.
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.db.base import (
@@ -105,6 +105,18 @@ class App(Base):
         "apps.message_key", data_class=DataClass.SECRET, nullable=True
     )
     created_at: Mapped[datetime] = moment()
+
+
+class AppOldMessageKeys(Base):
+    """What proved an app's messages before its present keys did: it counts until `until`."""
+
+    __tablename__ = "app_old_message_keys"
+    __table_args__ = (Index("ix_app_old_message_keys_until", "until"),)
+    id: Mapped[int] = id_column()
+    app_id: Mapped[int] = ref("apps.id", index=True)
+    token: Mapped[str] = encrypted("app_old_message_keys.token", data_class=DataClass.SECRET)
+    encoding_key: Mapped[str] = encrypted("app_old_message_keys.encoding_key", data_class=DataClass.SECRET)
+    until: Mapped[datetime] = moment()
 
 
 class AppPenalty(Base):

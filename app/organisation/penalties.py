@@ -21,8 +21,8 @@ from app.alerts.operations import raise_alert, resolve_alert
 from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
-from app.organisation.errors import InvalidMessageKeys, NothingPaused, UnknownApp
-from app.organisation.interfaces import AppMessage, MessageKeys
+from app.organisation.errors import NothingPaused
+from app.organisation.interfaces import AppMessage
 from app.organisation.models import App, AppPenalty, PenaltyKind
 from app.organisation.queries import app_by_appid
 from app.outbox.operations import receive
@@ -31,8 +31,6 @@ MESSAGE_SOURCE = "miniprogram"
 PENALTY_EVENT = "wxa_punish_event"
 PENALTY_ALERT = "app.penalty"
 
-_TOKEN = re.compile(r"[A-Za-z0-9]{3,32}")
-_ENCODING_KEY = re.compile(r"[A-Za-z0-9]{43}")
 _LONGEST = 200
 _LONGEST_ID = 64
 _MOST_SECONDS = 4_102_444_800  # the year 2100: what is later is no Unix time in seconds
@@ -45,24 +43,6 @@ _KINDS = {
     5: PenaltyKind.PAGE_BLOCKED,
     10: PenaltyKind.PAGE_BLOCKED,
 }
-
-
-def set_message_keys(session: Session, *, appid: str, token: str, encoding_key: str) -> None:
-    """Keep what proves the platform's messages to an app; raise UnknownApp, InvalidMessageKeys."""
-    if not _TOKEN.fullmatch(token) or not _ENCODING_KEY.fullmatch(encoding_key):
-        raise InvalidMessageKeys("a token has 3 to 32 letters and digits, an EncodingAESKey 43 of them")
-    found = app_by_appid(session, appid=appid)
-    kept = update(App).where(App.id == found.id).values(message_token=token, message_key=encoding_key)
-    session.connection().execute(kept)
-
-
-def message_keys(session: Session, *, appid: str) -> MessageKeys:
-    """Return what proves the platform's messages to an app; raise UnknownApp, also when nothing does."""
-    wanted = select(App.id, App.appid, App.message_token, App.message_key).where(App.appid == appid)
-    row = session.connection().execute(wanted).first()
-    if row is None or row.message_token is None or row.message_key is None:
-        raise UnknownApp("no app of ours takes messages under this appid")
-    return MessageKeys(row.id, row.appid, row.message_token, row.message_key)
 
 
 def record_message(session: Session, *, message: AppMessage, now: datetime) -> bool:

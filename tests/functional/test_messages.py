@@ -1,6 +1,7 @@
 """The platform pushes a penalty: friends' help stops, nothing lapses, an operator resumes."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import requests
 from sqlalchemy import func, select, update
 
-from app.organisation.models import AppPenalty
+from app.organisation.models import AppOldMessageKeys, AppPenalty
 from app.outbox.models import InboxMessage
 from app.rewards.models import Award
 from tests.support.loopback import LoopbackServer
@@ -114,3 +115,58 @@ def test_what_is_no_penalty_or_not_genuine_changes_nothing(
         assert (again.status_code, again.text) == (200, "success")
     shop.drain()
     assert (_count(shop, InboxMessage), _count(shop, AppPenalty)) == (2, 1)
+
+
+NEW_TOKEN, NEW_KEY = "tea8", AES_KEY[::-1]
+
+
+def _exchange(run: Any, monkeypatch: pytest.MonkeyPatch, token: str, key: str, *more: str) -> str:
+    monkeypatch.setenv("MESSAGE_TOKEN", token)
+    monkeypatch.setenv("MESSAGE_KEY", key)
+    names = ("--token-env", "MESSAGE_TOKEN", "--key-env", "MESSAGE_KEY")
+    said: str = run("apps", "messages", APPID, *names, *more).stdout
+    return said
+
+
+@pytest.mark.parametrize(
+    ("token", "key"),
+    [(NEW_TOKEN, NEW_KEY), (TOKEN, NEW_KEY), (NEW_TOKEN, AES_KEY)],
+    ids=["both", "key", "token"],
+)
+def test_what_is_pushed_with_the_keys_of_before_the_exchange_counts(
+    embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, key: str
+) -> None:
+    shop = embedded_shop
+    run = shop_shell(shop, tmp_path, monkeypatch)
+    _connect(shop, run, monkeypatch)
+    assert "the former ones count until" in _exchange(run, monkeypatch, token, key)
+    # The console still has the former pair, for its check of the address and for what it pushes.
+    address = f"https://m.example.com{PATH}"
+    shop.sandbox.save_console(APPID, url=address, token=TOKEN, aes_key=AES_KEY)
+    assert shop.sandbox.punish(APPID, punish_id="before")["taken_in"]
+    shop.sandbox.save_console(APPID, url=address, token=token, aes_key=key)
+    assert shop.sandbox.punish(APPID, punish_id="after")["taken_in"]
+    shop.drain()
+    assert _count(shop, AppPenalty) == 2
+
+    shop.sandbox.save_console(APPID, url=address, token=TOKEN, aes_key=AES_KEY)
+    over = shop.container.clock.now() - timedelta(seconds=1)
+    with shop.container.db.engine.begin() as connection:
+        connection.execute(update(AppOldMessageKeys).values(until=over))
+    refused = shop.sandbox.punish(APPID, punish_id="too late")
+    assert not refused["taken_in"]
+    assert refused["status"] in {401, 409, 422}
+    shop.drain()
+    assert _count(shop, AppPenalty) == 2
+
+
+def test_a_pair_that_has_leaked_counts_no_more(
+    embedded_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = embedded_shop
+    run = shop_shell(shop, tmp_path, monkeypatch)
+    _connect(shop, run, monkeypatch)
+    assert "former" not in _exchange(run, monkeypatch, NEW_TOKEN, NEW_KEY, "--at-once")
+    assert (refused := shop.sandbox.punish(APPID, punish_id="forged"))["status"] == 401, refused
+    trail = json.dumps(json.loads(run("audit", "list", "--json").stdout))
+    assert not any(word in trail for word in (NEW_TOKEN, NEW_KEY, AES_KEY))

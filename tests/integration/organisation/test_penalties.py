@@ -11,7 +11,7 @@ from app.campaigns.errors import HelpPaused
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from app.organisation import penalties
-from app.organisation.errors import InvalidMessageKeys, NothingPaused, UnknownApp
+from app.organisation.errors import NothingPaused
 from app.organisation.models import PenaltyKind
 from app.organisation.operations import register_app
 from app.organisation.penalties import PENALTY_ALERT, PenaltyView
@@ -133,22 +133,3 @@ def test_friends_do_not_help_in_a_paused_app_and_do_in_another(world: CampaignWo
     _resume(world)
     world.do(helping.help_award, award_id=won.id, principal=friend)
     assert world.read(helping.helpers, award_id=won.id, person_ids=[won.person_id]) == 1
-
-
-def _keep(world: CampaignWorld, **keys: str) -> None:
-    world.db.transact(lambda session: penalties.set_message_keys(session, **keys))
-
-
-def test_keys_are_kept_sealed_and_shaped(world: CampaignWorld) -> None:
-    with pytest.raises(UnknownApp):
-        world.read(penalties.message_keys, appid=APPID)
-    keeping: dict[str, Any] = {"appid": APPID, "token": "tea", "encoding_key": "k" * 43}
-    for wrong in ({"token": "t"}, {"token": "a b c"}, {"encoding_key": "k" * 42}):
-        with pytest.raises(InvalidMessageKeys):
-            _keep(world, **keeping | wrong)
-    with pytest.raises(UnknownApp):
-        _keep(world, **keeping | {"appid": "wx"})
-    _keep(world, **keeping)
-    found = world.read(penalties.message_keys, appid=APPID)
-    assert (found.app_id, found.token, found.encoding_key) == (world.app_id, "tea", "k" * 43)
-    assert "k" * 43 not in repr(found)
