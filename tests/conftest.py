@@ -23,13 +23,14 @@ from typing import Any
 import hypothesis
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.access import passwords
 from app.db import migrate, secrets
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
+from tests.support import schema
 from tests.support.mariadb import PrivateMariaDB
 
 pytest.register_assert_rewrite("tests.factories")
@@ -152,11 +153,7 @@ def worker_name() -> str:
 @pytest.fixture(scope="session")
 def mariadb_url(mariadb_server: PrivateMariaDB, worker_name: str) -> str:
     """The URL of this worker's own MariaDB database, migrated."""
-    url = mariadb_server.create_database(f"saoma_{worker_name}")
-    database = Database(url)
-    migrate.upgrade(database)
-    database.dispose()
-    return url
+    return schema.create_migrated(mariadb_server, f"saoma_{worker_name}")
 
 
 @pytest.fixture(scope="session")
@@ -181,14 +178,8 @@ def session(db: Database) -> Iterator[Session]:
 def _tables(db: Database) -> list[str]:
     """The tables that tests fill: all but those that the migrations themselves have filled."""
     with db.engine.connect() as connection:
-        rows = connection.execute(
-            text(
-                "SELECT table_name FROM information_schema.tables"
-                " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
-            )
-        )
-        names = [name for (name,) in rows]
-        seeded = set(_filled(connection, names))
+        names = schema.tables(connection)
+        seeded = set(schema.filled(connection, names))
     return [name for name in names if name not in seeded]
 
 
@@ -199,15 +190,10 @@ def clean_db(db: Database, _tables: list[str]) -> Iterator[Database]:
     with db.engine.connect() as connection:
         # DELETE on the few tables that hold a few rows is many times faster than TRUNCATE on all of them.
         connection.execute(text("SET foreign_key_checks = 0"))
-        for name in _filled(connection, _tables):
+        for name in schema.filled(connection, _tables):
             connection.execute(text(f"DELETE FROM `{name}`"))
         connection.commit()
         connection.execute(text("SET foreign_key_checks = 1"))
-
-
-def _filled(connection: Connection, tables: list[str]) -> list[str]:
-    asked = " UNION ALL ".join(f"SELECT '{name}' FROM (SELECT 1 FROM `{name}` LIMIT 1) x" for name in tables)
-    return [name for (name,) in connection.execute(text(asked))]
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import text
 
-from app.db import migrate
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from tests.conftest import NOON
 from tests.race.crowd import Crowd
 from tests.support.mariadb import PrivateMariaDB
 from tests.support.racing import racing_database
+from tests.support.schema import create_migrated
 
 FEWER = 16
 """How many race where the outcome is known to be bad: enough to show it."""
@@ -38,9 +38,7 @@ def without_key(mariadb_server: PrivateMariaDB) -> Iterator[Callable[..., Databa
 
     def make(table: str, *statements: str) -> Database:
         name = f"unguarded_{table}_{os.getpid()}_{len(made)}"
-        url = mariadb_server.create_database(name)
-        migrate.upgrade(Database(url))
-        database = racing_database(url, FEWER)
+        database = racing_database(create_migrated(mariadb_server, name), FEWER)
         with database.engine.connect() as connection:
             for statement in statements:
                 connection.execute(text(f"ALTER TABLE {table} {statement}"))
@@ -57,8 +55,7 @@ def without_key(mariadb_server: PrivateMariaDB) -> Iterator[Callable[..., Databa
 @pytest.fixture(scope="session")
 def _crowd(mariadb_server: PrivateMariaDB, worker_name: str) -> Iterator[Crowd]:
     name = f"crowd_{worker_name}"
-    database = racing_database(mariadb_server.create_database(name))
-    migrate.upgrade(database)
+    database = racing_database(create_migrated(mariadb_server, name))
     yield Crowd.gather(database, ManualClock(NOON))
     database.dispose()
     mariadb_server.drop_database(name)

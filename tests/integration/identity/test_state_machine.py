@@ -169,6 +169,7 @@ class IdentityMachine(RuleBasedStateMachine):
         self.people = People.build(self.session, ManualClock(NOON))
         self.model = Model()
         self.merge_ids: list[int] = []
+        self._claims: dict[int, Claimed] = {}
 
     def teardown(self) -> None:
         self.session.close()
@@ -262,8 +263,8 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule()
     def reconcile(self) -> None:
         self.people.reconcile(limit=3)
-        ids = {self._claim(row.id): row.id for row in self.session.execute(select(Identifier.id))}
-        for claim in sorted(ids, key=ids.__getitem__):
+        wanted = select(Identifier.kind, Identifier.scope, Identifier.value).order_by(Identifier.id)
+        for claim in [Claimed(*row) for row in self.session.execute(wanted)]:
             if not _joins(claim) or claim in self.model.demoted:
                 continue
             owner = self.model.owner[claim]
@@ -407,10 +408,12 @@ class IdentityMachine(RuleBasedStateMachine):
     def _claim(self, identifier_id: int | None) -> Claimed | None:
         if identifier_id is None:
             return None
-        wanted = select(Identifier.kind, Identifier.scope, Identifier.value).where(
-            Identifier.id == identifier_id
-        )
-        return Claimed(*self.session.execute(wanted).one())
+        if identifier_id not in self._claims:
+            wanted = select(Identifier.kind, Identifier.scope, Identifier.value).where(
+                Identifier.id == identifier_id
+            )
+            self._claims[identifier_id] = Claimed(*self.session.execute(wanted).one())
+        return self._claims[identifier_id]
 
     def _owner_in_database(self, claim: Claimed) -> int:
         found = queries.person_by_identifier(self.session, claim=claim)
@@ -430,7 +433,7 @@ def test_identity_does_what_the_model_does(sqlite_db: Database) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=120,
+            max_examples=80,
             stateful_step_count=35,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
