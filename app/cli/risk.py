@@ -16,10 +16,10 @@ from app.cli.places import brand_id
 from app.identity.queries import cluster
 from app.kernel.fen import format_yuan
 from app.risk import policies, watch
-from app.risk.lists import SubjectKind
+from app.risk.lists import Level, Step, SubjectKind
 from app.risk.measures import PHRASES, Measure, Signals
 from app.risk.models import Mode, RiskHit
-from app.risk.policy import STANDARD, Policy, parse_policy
+from app.risk.policy import STANDARD, Policy, judge, parse_policy
 
 
 @click.group()
@@ -125,13 +125,15 @@ def try_rules(
             f"{trial.draws} draws, {trial.unmeasured} of them not measured; {levels or 'none judged'};"
             f" {format_yuan(trial.amount_fen)} yuan would have been stopped"
         )
-    show(_trial_rows(cli, trial), as_json=as_json)
+    show(_trial_rows(cli, trial, policy), as_json=as_json)
 
 
-def _trial_rows(cli: Cli, trial: Trial) -> list[dict[str, Any]]:
+def _trial_rows(cli: Cli, trial: Trial, policy: Policy) -> list[dict[str, Any]]:
+    verdicts = {rule.key: _said(rule.verdict, rule.step) for rule in policy.rules}
     return [
         {
             "rule": key,
+            "verdict": verdicts[key],
             "draws": draws,
             "persons": persons,
             "example": cli.public("dr", example.draw_id),
@@ -233,14 +235,20 @@ def hits(cli: Cli, /, *, brand: str, person: str | None, limit: int, as_json: bo
     show(cli.read(work), as_json=as_json)
 
 
+def _said(level: Level, step: Step | None) -> str:
+    """Return a verdict with what it asks for: "verify captcha"."""
+    return f"{level.value} {step.value}" if level is Level.VERIFY and step is not None else level.value
+
+
 def _hit_row(cli: Cli, hit: RiskHit, policy: Policy) -> dict[str, Any]:
     signals: Signals = {
         Measure(name): number for name, number in hit.signals.items() if name in list(Measure)
     }
     said = [phrase for rule in policy.hits(signals) for phrase in rule.explain(signals)]
+    verdict = _said(hit.level, judge(signals, policy).step)
     return {
         "at": str(hit.at)[:19],
-        "verdict": hit.level.value if hit.enforced else f"({hit.level.value})",
+        "verdict": verdict if hit.enforced else f"({verdict})",
         "rules": ", ".join(hit.reasons),
         "person": cli.public("pe", hit.person_id),
         "code": f"{hit.batch_id}/{hit.code_index}",

@@ -31,6 +31,7 @@ GOOD_FOR = timedelta(minutes=10)
 LEASE = timedelta(seconds=10)
 """Longer than a question to the platform takes: whoever asked before that is gone."""
 
+LATELY = timedelta(days=1)
 KEEP = timedelta(days=2)
 _STATES = {
     Finding.PASSED: TicketState.PASSED,
@@ -115,9 +116,19 @@ def settle_ticket(session: Session, *, ticket: str, check: Check, now: datetime)
     session.connection().execute(kept)
     if check.finding is Finding.PASSED:
         resolve_alert(session, kind=CAPTCHA_ALERT, subject="account", by=SYSTEM.label, now=now)
-    elif check.finding in {Finding.DOUBTFUL, Finding.BROKEN}:
+    elif check.finding is Finding.BROKEN or (
+        check.finding is Finding.DOUBTFUL and not _passed_lately(session, now)
+    ):
         _warn(session, check, now)
     return state
+
+
+def _passed_lately(session: Session, now: datetime) -> bool:
+    """Tell whether a ticket has passed within a day: then our settings are right, and the doubt is forged."""
+    wanted = select(CaptchaTicket.digest).where(
+        CaptchaTicket.taken_at > now - LATELY, CaptchaTicket.state == TicketState.PASSED
+    )
+    return session.connection().execute(wanted.limit(1)).first() is not None
 
 
 def _warn(session: Session, check: Check, now: datetime) -> None:
@@ -125,7 +136,7 @@ def _warn(session: Session, check: Check, now: datetime) -> None:
     told = (
         "Captchas cannot be checked, and draws that ask for one do not go on"
         if broken
-        else "A captcha's ticket was not of our captcha app: one is a forger, many are a wrong setting"
+        else "A captcha's ticket was not of our captcha app, and none has passed within a day"
     )
     raise_alert(
         session,

@@ -13,6 +13,7 @@ from app.db import secrets
 from app.db.engine import Database
 from app.db.secrets import KeyRing
 from app.kernel.clock import SystemClock
+from app.organisation.queries import brands
 from app.risk.lists import Level
 from app.risk.measures import Measure
 from app.risk.policies import policies
@@ -136,3 +137,35 @@ def test_rules_with_a_captcha_are_enforced_where_one_can_be_checked(
     for name in account:
         monkeypatch.delenv(f"SAOMA_CAPTCHA_{name.upper()}")
     assert "rules of tea ask for one, and draws ask for the phone instead" in risk("doctor", ok=False).stdout
+
+
+def test_a_hit_says_which_step_was_asked_for(risk: Any, sqlite_url: str, tmp_path: Path) -> None:
+    rules = tmp_path / "captcha.json"
+    rule = {"key": "often", "when": {"person_hour": 9}, "verdict": "verify", "step": "captcha"}
+    rules.write_text(json.dumps({"schema": 1, "rules": [rule]}))
+    risk("risk", "save", "tea", str(rules))
+
+    def work(session: Session) -> None:
+        (brand,) = brands(session)
+        (saved,) = policies(session, brand_id=brand.id)
+        hit = Hit(
+            brand_id=brand.id,
+            campaign_id=1,
+            policy_id=saved.id,
+            scan_id=1,
+            person_id=3,
+            batch_id=7,
+            code_index=4711,
+            level=Level.VERIFY,
+            enforced=False,
+            reasons=("often",),
+            signals={Measure.PERSON_HOUR: 11},
+            at=SystemClock().now(),
+        )
+        note_hit(session, hit=hit)
+
+    database = Database(sqlite_url)
+    database.transact(work)
+    database.dispose()
+    (row,) = json.loads(risk("risk", "hits", "tea", "--json").stdout)
+    assert row["verdict"] == "(verify captcha)"

@@ -98,6 +98,17 @@ def test_trouble_with_the_account_is_told_until_a_ticket_passes(session: Session
     assert told() == []
 
 
+def test_a_forged_ticket_is_no_news_where_others_pass(session: Session) -> None:
+    """Otherwise whoever makes tickets up would write letters to the operators."""
+    take(session)
+    settle(session, Finding.PASSED)
+    doubtful = Check(Finding.DOUBTFUL, "CaptchaCode 7")
+    for day, alerts in ((timedelta(hours=23), 0), (timedelta(hours=25), 1)):
+        take_ticket(session, ticket=f"{day}", person_id=7, scan_id=70, now=NOW + day)
+        settle_ticket(session, ticket=f"{day}", check=doubtful, now=NOW + day)
+        assert len(open_alerts(session)) == alerts
+
+
 def test_old_tickets_go(session: Session) -> None:
     take(session)
     assert purge_captcha_tickets(session, now=NOW + KEEP) == 0
