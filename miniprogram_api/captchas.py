@@ -13,7 +13,8 @@ from miniprogram_api import context
 def captcha_passed(ticket: str | None, *, scan_id: int, operation: str) -> bool:
     """Tell whether the caller has solved a captcha for this scan; a ticket is asked about once.
 
-    False without a ticket, and where none can be checked. Raises CaptchaUnavailable while that is not known.
+    False without a ticket, and where none can be checked. Raises CaptchaUnavailable while that is not known,
+    TooManyCaptchas.
     """
     container = context.container()
     captchas = container.captchas

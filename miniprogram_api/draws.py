@@ -31,7 +31,7 @@ from app.identity.queries import Principal
 from app.members.errors import NotAMember, PolicyOutdated
 from app.organisation import queries as organisation
 from app.rewards.errors import PhoneWanted
-from app.risk.errors import CaptchaUnavailable
+from app.risk.errors import CaptchaUnavailable, TooManyCaptchas
 from app.risk.watch import Hit, note_hit
 from miniprogram_api import context, present
 from miniprogram_api.captchas import captcha_passed
@@ -60,6 +60,7 @@ draws = Blueprint("draws", __name__, url_prefix="/miniprogram/v1", description="
         VerificationNeeded,
         CaptchaNeeded,
         CaptchaUnavailable,
+        TooManyCaptchas,
         SoldOut,
     ],
     idempotency="needed",

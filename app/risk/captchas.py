@@ -12,7 +12,7 @@ used when it is asked about again; the shopper then solves another one.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
@@ -21,17 +21,21 @@ from app.db import secrets
 from app.db.engine import Replay
 from app.db.once import insert_once
 from app.kernel.actor import SYSTEM
+from app.risk.errors import TooManyCaptchas
 from app.risk.interfaces import Check, Finding
 from app.risk.models import TICKETS, CaptchaTicket, TicketState
 
 CAPTCHA_ALERT = "risk.captcha"
+MOST_FAILED = 20
+"""So many tickets a person and day may be no good: each question costs the brand money."""
+
 GOOD_FOR = timedelta(minutes=10)
 """How long after it passed a ticket counts for its draw."""
 
 LEASE = timedelta(seconds=10)
 """Longer than a question to the platform takes: whoever asked before that is gone."""
 
-LATELY = timedelta(days=1)
+_DAY = timedelta(days=1)
 KEEP = timedelta(days=2)
 _STATES = {
     Finding.PASSED: TicketState.PASSED,
@@ -49,12 +53,15 @@ def take_ticket(
     """Take a ticket for a person's draw of a scan; None: the caller is the one to ask the platform now.
 
     Otherwise how it stands: PASSED or REFUSED, also for a ticket of another draw or one that passed too long
-    ago; ASKED while somebody else is asking. Two statements at most. Raises Replay when somebody else took it
-    at the same moment.
+    ago; ASKED while somebody else is asking. Three statements at most.
+
+    Raises TooManyCaptchas after MOST_FAILED tickets of this person within a day that have not passed; Replay
+    when somebody else took it at the same moment.
     """
     digest = secrets.ring().blind(_CONTEXT, ticket)
     known = session.connection().execute(_KNOWN, {"ticket": digest}).first()
     if known is None:
+        _require_patience(session, person_id, now)
         _write_down(session, digest, person_id, scan_id, now)
         return None
     if (known.person_id, known.scan_id) != (person_id, scan_id):
@@ -69,6 +76,18 @@ def take_ticket(
 _KNOWN = select(
     CaptchaTicket.person_id, CaptchaTicket.scan_id, CaptchaTicket.state, CaptchaTicket.passed_at
 ).where(CaptchaTicket.digest == bindparam("ticket"))
+
+
+def _require_patience(session: Session, person_id: int, now: datetime) -> None:
+    failed = select(func.count()).where(
+        CaptchaTicket.person_id == person_id,
+        CaptchaTicket.taken_at > now - _DAY,
+        CaptchaTicket.state != TicketState.PASSED,
+    )
+    if session.connection().execute(failed).scalar_one() >= MOST_FAILED:
+        raise TooManyCaptchas(
+            "too many captchas were not solved; come back tomorrow, the code keeps its chance"
+        )
 
 
 def _write_down(session: Session, digest: bytes, person_id: int, scan_id: int, now: datetime) -> None:
@@ -126,7 +145,7 @@ def settle_ticket(session: Session, *, ticket: str, check: Check, now: datetime)
 def _passed_lately(session: Session, now: datetime) -> bool:
     """Tell whether a ticket has passed within a day: then our settings are right, and the doubt is forged."""
     wanted = select(CaptchaTicket.digest).where(
-        CaptchaTicket.taken_at > now - LATELY, CaptchaTicket.state == TicketState.PASSED
+        CaptchaTicket.taken_at > now - _DAY, CaptchaTicket.state == TicketState.PASSED
     )
     return session.connection().execute(wanted.limit(1)).first() is not None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.kernel.errors import Conflict, Malformed, NotFound, Unavailable
+from app.kernel.errors import Conflict, Malformed, NotFound, TooMany, Unavailable
 
 
 class InvalidEntry(Malformed):
@@ -46,6 +46,13 @@ class CaptchaNotSetUp(Conflict):
 
     code = "captcha_not_set_up"
     title = "No captcha can be checked here"
+
+
+class TooManyCaptchas(TooMany):
+    """The shopper has shown too many tickets that were no good."""
+
+    code = "too_many_captchas"
+    title = "Too many captchas that were not solved"
 
 
 class CaptchaUnavailable(Unavailable):

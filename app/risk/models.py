@@ -178,6 +178,7 @@ class CaptchaTicket(Base):
     __tablename__ = "captcha_tickets"
     __table_args__ = (
         Index("ix_captcha_tickets_taken_at", "taken_at"),
+        Index("ix_captcha_tickets_person_id_taken_at", "person_id", "taken_at"),
         enum_check("state", TicketState),
         CheckConstraint("(state = 'passed') = (passed_at IS NOT NULL)", name="passed"),
     )

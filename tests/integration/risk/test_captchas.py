@@ -14,10 +14,12 @@ from app.risk.captchas import (
     GOOD_FOR,
     KEEP,
     LEASE,
+    MOST_FAILED,
     purge_captcha_tickets,
     settle_ticket,
     take_ticket,
 )
+from app.risk.errors import TooManyCaptchas
 from app.risk.interfaces import Check, Finding
 from app.risk.models import CaptchaTicket, TicketState
 
@@ -107,6 +109,23 @@ def test_a_forged_ticket_is_no_news_where_others_pass(session: Session) -> None:
         take_ticket(session, ticket=f"{day}", person_id=7, scan_id=70, now=NOW + day)
         settle_ticket(session, ticket=f"{day}", check=doubtful, now=NOW + day)
         assert len(open_alerts(session)) == alerts
+
+
+def test_nobody_has_the_platform_asked_for_ever(session: Session) -> None:
+    """Each question costs money; tickets that passed are no misuse, and others are not in the way."""
+
+    def show(number: int, finding: Finding, at: datetime = NOW, person: int = 7) -> None:
+        ticket = f"tr03-{finding}-{number}-{person}"
+        assert take_ticket(session, ticket=ticket, person_id=person, scan_id=number, now=at) is None
+        settle_ticket(session, ticket=ticket, check=Check(finding), now=at)
+
+    for number in range(MOST_FAILED):
+        show(number, Finding.PASSED)
+        show(number, Finding.REFUSED)
+    with pytest.raises(TooManyCaptchas):
+        show(99, Finding.PASSED)
+    show(99, Finding.PASSED, person=8)
+    show(99, Finding.PASSED, at=NOW + timedelta(days=1))
 
 
 def test_old_tickets_go(session: Session) -> None:
