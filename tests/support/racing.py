@@ -2,7 +2,7 @@
 
 Threads behind a barrier are let go one after the other, so on a slow machine the first may have committed
 before the last has begun, and what was to be a race is a queue. So whoever comes to commit is held, with
-all rows still locked, until somebody waits for a row; for half a second, when nobody ever does.
+all rows still locked, until somebody waits for a row; for a quarter of a second, when nobody ever does.
 """
 
 import random
@@ -18,7 +18,7 @@ from sqlalchemy import text
 from app.db.engine import Database
 
 CONNECTIONS = 64
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.25
 """How long a commit is held when nobody waits for it."""
 _TOGETHER_SECONDS = 60.0
 _LOOK_SECONDS = 0.005
