@@ -205,7 +205,7 @@ def payer(cli: Cli, /, *, mchid: str, shared: bool | None, balance: bool | None)
     """Say how payer MCHID is reconciled.
 
     On a shared number, payments that are not ours are added up and not listed one by one. A balance that is
-    not what the bills and our book come to is a difference of its own.
+    not what the bills come to is a difference of its own.
     """
     if shared is None and balance is None:
         raise click.UsageError("say --shared or --own, --balance or --no-balance")

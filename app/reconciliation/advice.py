@@ -58,8 +58,8 @@ _ADVICE = {
         " platform.",
     ),
     DifferenceKind.BALANCE: Advice(
-        "微信支付的日终余额与账单、我方账目不符（应付为账面余额，账单支出为微信余额）。请在商户平台核对账户明细。",
-        "WeChat Pay's balance at the day's end (out) is not what its bills and our book come to (expected)."
+        "微信支付的日终余额与其账单不符（应付为账单余额，账单支出为微信余额）。请在商户平台核对账户明细。",
+        "WeChat Pay's balance at the day's end (out) is not what its bills come to (expected)."
         " Compare the account's details on the merchant platform.",
     ),
     DifferenceKind.POSTED_LATER: Advice(

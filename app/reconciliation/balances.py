@@ -1,14 +1,18 @@
-"""The platform's balance at a day's end beside what the bills and our book come to (contract 11.4).
+"""The platform's balance at a day's end beside what its bills come to (contract 11.4).
 
 A bill tells what moved, and what it says is left follows from what it tells; a balance is what is there. So
 where the platform lets a merchant number ask, the two are compared once both have come, whichever is later.
 Most may not ask: the switch is off by default, and a refusal switches it off again instead of being asked for
 every day.
 
-Compared is what both books agree on: the balance by our book, less what known differences explain. Nobody
-documents whether money that is set aside counts as pending, so the book may lie anywhere between what is
-available and that plus what is pending; without anything pending it is one number. An account in which
-nothing has moved since the first bill is left aside: what it holds is in no book.
+Compared are the platform's two words. What is between its bills and our book is told with the differences of
+the day; told here as well, one fen that nothing explains would be a new difference every day. Nobody documents
+whether money that is set aside counts as pending, so the bills may lie anywhere between what is available and
+that plus what is pending; without anything pending it is one number. An account in which nothing has moved
+since the first bill is left aside: what it holds is in no book.
+
+"No such balance" is said of an account that is not open, and of a day's end that has not been made yet. Only
+the day's own bill tells the two apart, so the word counts once the day is closed and not before.
 """
 
 from datetime import date, datetime
@@ -133,9 +137,9 @@ def compare(session: Session, *, payer_id: int, day: str, now: datetime) -> int:
     told = queries.balances(session, payer_id=payer_id, day=day)
     if closed is None or told is None:
         return 0
-    both_books_fen = closed.bill_closing_fen - closed.unexplained_fen
+    billed_fen = closed.bill_closing_fen
     available_fen, with_pending_fen = told
-    off_fen = min(both_books_fen - available_fen, 0) + max(both_books_fen - with_pending_fen, 0)
+    off_fen = min(billed_fen - available_fen, 0) + max(billed_fen - with_pending_fen, 0)
     if not off_fen:
         return 0
     row = {
@@ -147,7 +151,7 @@ def compare(session: Session, *, payer_id: int, day: str, now: datetime) -> int:
         "number": NUMBER,
         "bill_id": None,
         "platform_no": "",
-        "expected_fen": both_books_fen,
+        "expected_fen": billed_fen,
         "out_count": 0,
         "out_fen": available_fen,
         "in_count": 0,
@@ -162,13 +166,18 @@ def compare(session: Session, *, payer_id: int, day: str, now: datetime) -> int:
             subject=f"{mchid}:{day}",
             severity=Severity.CRITICAL,
             detail=f"At the end of {day} WeChat Pay held {format_yuan(available_fen)} yuan of merchant number"
-            f" {mchid}; its bills and our book come to {format_yuan(both_books_fen)}."
+            f" {mchid}; its bills come to {format_yuan(billed_fen)}."
             f" `saoma reconcile differences --payer {mchid}` says what to do.",
             now=now,
         )
     return off_fen
 
 
-def holds_money(session: Session, *, payer_id: int, day: str, account: AccountType) -> bool:
-    """Tell whether the bills say that an account held money at the end of a day."""
-    return bool(queries.account_balance(session, payer_id=payer_id, day=day, account=account))
+def may_be_absent(session: Session, *, payer_id: int, day: str, account: AccountType) -> bool | None:
+    """Tell whether an account can be without a balance at the end of a day, by the bills; None: not known yet.
+
+    Known once the day is closed: before, the bills are those of the days before, and money may have come since.
+    """
+    if queries.closed_day(session, payer_id=payer_id, day=day) is None:
+        return None
+    return not queries.account_balance(session, payer_id=payer_id, day=day, account=account)

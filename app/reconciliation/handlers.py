@@ -51,6 +51,7 @@ from app.reconciliation.states import (
 LATE_ALERT = "reconciliation.statement_late"
 # The platform asks for half an hour between two questions while it is still making a bill (11.1).
 _CREATING_CHECK = timedelta(minutes=30)
+_UNCLOSED_CHECK = timedelta(minutes=30)
 _LATE_AFTER = timedelta(hours=24)
 
 
@@ -239,12 +240,7 @@ class FetchBalances:
                 balances.compare(session, payer_id=payer.id, day=balance.day, now=now)
                 return Done("known")
             case BalanceOutcome.ABSENT:
-                if balances.holds_money(session, payer_id=payer.id, day=balance.day, account=balance.account):
-                    # An account with money is open: the balance has not been made yet.
-                    return RetryLater(said)
-                _keep_balance(session, balance.id, BalanceState.ABSENT, answered_at=now)
-                balances.compare(session, payer_id=payer.id, day=balance.day, now=now)
-                return Done("absent")
+                return _settle_absent(session, balance, payer, said, now)
             case BalanceOutcome.FORBIDDEN:
                 _keep_balance(session, balance.id, BalanceState.FORBIDDEN, answered_at=now)
                 balances.refuse(session, payer_id=payer.id, said=result.code, now=now)
@@ -253,6 +249,22 @@ class FetchBalances:
                 return Park(f"{result.code} ({result.message}): mend the payer, then replay this message")
             case _:
                 return RetryLater(said)
+
+
+def _settle_absent(
+    session: Session, balance: DayBalance, payer: Payer, said: str, now: datetime
+) -> Settlement:
+    absent = balances.may_be_absent(session, payer_id=payer.id, day=balance.day, account=balance.account)
+    if absent is None:
+        return RetryAt(
+            now + _UNCLOSED_CHECK, "the day is not closed: its bill may know of money", counts=False
+        )
+    if not absent:
+        # An account with money is open: the balance has not been made yet.
+        return RetryLater(said)
+    _keep_balance(session, balance.id, BalanceState.ABSENT, answered_at=now)
+    balances.compare(session, payer_id=payer.id, day=balance.day, now=now)
+    return Done("absent")
 
 
 def _load_balances(session: Session, messages: Sequence[Message]) -> dict[int, tuple[DayBalance, Payer]]:

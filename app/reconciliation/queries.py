@@ -120,7 +120,8 @@ def balance_use(session: Session, *, payer_id: int) -> BalanceUse:
 def balances(session: Session, *, payer_id: int, day: str) -> tuple[int, int] | None:
     """Return what the platform says that a payer held at a day's end: available, and with what is pending.
 
-    In fen, of the accounts that the bills know; None while a balance has not come, or when none was told.
+    In fen, of the accounts that the bills know; None while a balance has not come, or when none was told. An
+    account that has money by the bills and no balance counts as one whose balance has not come.
     """
     wanted = select(
         DayBalance.account, DayBalance.state, DayBalance.available_fen, DayBalance.pending_fen
@@ -132,12 +133,12 @@ def balances(session: Session, *, payer_id: int, day: str) -> tuple[int, int] | 
     rows = session.connection().execute(wanted).all()
     if len(rows) < len(AccountType):
         return None
-    known = [
-        row
-        for row in rows
-        if row.state is BalanceState.KNOWN
-        and account_balance(session, payer_id=payer_id, day=day, account=row.account) is not None
-    ]
+    billed = {
+        row.account: account_balance(session, payer_id=payer_id, day=day, account=row.account) for row in rows
+    }
+    if any(row.state is BalanceState.ABSENT and billed[row.account] for row in rows):
+        return None
+    known = [row for row in rows if row.state is BalanceState.KNOWN and billed[row.account] is not None]
     if not known:
         return None
     available = sum(row.available_fen for row in known)

@@ -37,7 +37,7 @@ class DifferenceKind(StrEnum):
     LATE = "late"  # the line stands on a later day
     STILL_OPEN = "still_open"  # moved there days ago, not ended here
     POSTED_LATER = "posted_later"  # our ledger booked into a day that was closed
-    BALANCE = "balance"  # the platform's balance at the day's end is not what both books come to
+    BALANCE = "balance"  # the platform's balance at the day's end is not what its bills come to
 
 
 class DifferenceState(StrEnum):

@@ -1,4 +1,4 @@
-"""The platform's balance beside both books: compared once both are there, asked for only where it may be."""
+"""The platform's balance beside its bills: compared once both are there, asked for only where it may be."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -74,6 +74,11 @@ class Desk:
         wanted = select(DayBalance.message_id).where(DayBalance.state == BalanceState.PENDING)
         for message_id in self.books.world.read(lambda session: session.scalars(wanted).all()):
             self.books.world.drainer.deliver(balances.BALANCE_TOPIC, message_id)
+
+    def later(self) -> None:
+        """Three hours on, let what is due be answered."""
+        self.books.world.clock.advance(timedelta(hours=3))
+        self.answer()
 
     def states(self) -> list[BalanceState]:
         """How the balances stand, in the order of the accounts."""
@@ -171,8 +176,63 @@ def test_an_account_that_is_not_open_holds_nothing(desk: Desk) -> None:
     desk.bank.holds(9_900)
     desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
     _ask_first(desk)
+    assert desk.states() == [BalanceState.PENDING, BalanceState.KNOWN], "the bill may know of money"
+    desk.later()
     assert desk.states() == [BalanceState.ABSENT, BalanceState.KNOWN]
     assert desk.books.differences() == {}
+
+
+def test_a_balance_that_is_not_made_yet_waits_for_the_bill(desk: Desk) -> None:
+    """On the first day, the bill that tells of the money comes after the question; it does not count as tried."""
+    desk.paid_day()
+    desk.bank.says[AccountType.OPERATION] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+    desk.ask(ONE)
+    for _ in range(30):
+        desk.later()
+    assert desk.states() == [BalanceState.KNOWN, BalanceState.PENDING]
+    desk.books.close(ONE)
+    desk.later()
+    assert desk.states() == [BalanceState.KNOWN, BalanceState.PENDING]
+    desk.bank.holds(9_000)
+    desk.later()
+    assert [one.out_fen for one in desk.books.differences().values()] == [9_000]
+
+
+def test_an_absent_balance_of_an_account_with_money_has_not_come(desk: Desk) -> None:
+    """Both accounts hold money; of one the day's balance was noted as absent. Nothing is compared with half."""
+    desk.books.told(ONE, Move("", 77, "T0"), account=AccountType.BASIC)
+    desk.books.close(ONE)
+    desk.books.balance_fen = 0
+    desk.books.told(TWO, TOP_UP)
+    desk.books.close(TWO)
+    desk.bank.holds(10_000)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.RETRY, code="timeout")
+    desk.ask(TWO)
+    absent = update(DayBalance).where(DayBalance.account == AccountType.BASIC)
+    desk.books.world.db.transact(lambda session: session.execute(absent.values(state=BalanceState.ABSENT)))
+    desk.books.world.do(balances.compare, payer_id=desk.books.world.payer_id, day=TWO.isoformat())
+    assert desk.books.differences() == {}
+
+
+def test_a_fen_that_nothing_explains_is_no_difference_of_the_balance(desk: Desk) -> None:
+    """The bills begin a day with one fen more than they ended the day before with; it is there, too."""
+    desk.paid_day()
+    desk.books.close(ONE)
+    desk.books.balance_fen += 1
+    for day in (TWO, TWO + timedelta(days=1)):
+        desk.books.told(day, TOP_UP)
+        desk.books.close(day)
+        desk.bank.holds(desk.books.balance_fen)
+        desk.ask(day)
+        assert desk.books.closed(day).unexplained_fen == 1
+    assert desk.books.differences() == {}
+    assert {kind for kind, _ in desk.alerts()} == {operations.DIFFERENCES_ALERT}
+    desk.bank.holds(desk.books.balance_fen - 1)
+    last = TWO + timedelta(days=2)
+    desk.books.told(last)
+    desk.books.close(last)
+    desk.ask(last)
+    assert [one.day for one in desk.books.differences().values()] == [last.isoformat()]
 
 
 def test_an_account_with_money_is_asked_again(desk: Desk) -> None:
