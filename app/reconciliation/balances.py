@@ -6,10 +6,10 @@ Most may not ask: the switch is off by default, and a refusal switches it off ag
 every day.
 
 Compared are the platform's two words. What is between its bills and our book is told with the differences of
-the day; told here as well, one fen that nothing explains would be a new difference every day. Nobody documents
-whether money that is set aside counts as pending, so the bills may lie anywhere between what is available and
-that plus what is pending; without anything pending it is one number. An account in which nothing has moved
-since the first bill is left aside: what it holds is in no book.
+the day; told here as well, one fen that nothing explains would be one more difference every day. Nobody
+documents whether money that is set aside counts as pending, so the bills may lie anywhere between what is
+available and that plus what is pending; without anything pending it is one number. An account in which
+nothing has moved since the first bill is left aside: what it holds is in no book.
 
 "No such balance" is said of an account that is not open, and of a day's end that has not been made yet. Only
 the day's own bill tells the two apart, so the word counts once the day is closed and not before.
@@ -174,9 +174,9 @@ def compare(session: Session, *, payer_id: int, day: str, now: datetime) -> int:
 
 
 def may_be_absent(session: Session, *, payer_id: int, day: str, account: AccountType) -> bool | None:
-    """Tell whether an account can be without a balance at the end of a day, by the bills; None: not known yet.
+    """Tell whether, by the bills, an account may have no balance at the end of a day; None: not known yet.
 
-    Known once the day is closed: before, the bills are those of the days before, and money may have come since.
+    Known once the day is closed: until then the bills end the day before, and money may have come since.
     """
     if queries.closed_day(session, payer_id=payer_id, day=day) is None:
         return None

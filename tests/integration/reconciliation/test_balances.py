@@ -183,7 +183,7 @@ def test_an_account_that_is_not_open_holds_nothing(desk: Desk) -> None:
 
 
 def test_a_balance_that_is_not_made_yet_waits_for_the_bill(desk: Desk) -> None:
-    """On the first day, the bill that tells of the money comes after the question; it does not count as tried."""
+    """The bill that tells of the first day's money comes after the question, which has not failed by then."""
     desk.paid_day()
     desk.bank.says[AccountType.OPERATION] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
     desk.ask(ONE)
@@ -199,7 +199,7 @@ def test_a_balance_that_is_not_made_yet_waits_for_the_bill(desk: Desk) -> None:
 
 
 def test_an_absent_balance_of_an_account_with_money_has_not_come(desk: Desk) -> None:
-    """Both accounts hold money; of one the day's balance was noted as absent. Nothing is compared with half."""
+    """Both accounts hold money; one's balance was noted as absent. Nothing is compared with a half."""
     desk.books.told(ONE, Move("", 77, "T0"), account=AccountType.BASIC)
     desk.books.close(ONE)
     desk.books.balance_fen = 0
