@@ -64,7 +64,8 @@ class DrawFacts:
     draws_today: how many came before it on the same calendar day of the market.
     new_customer: this person has drawn in no campaign before.
     product_tags, tags: ascending.
-    store: of a case, the code of the store that it was sent to and that the person works in.
+    store: of a case, the code of the store that the person works in, supplied by the dealer whom the case was
+    shipped to.
     sold_out: keys of limited prizes of which nothing was left.
     budget_left_fen: what the campaign's budget held; pool_budgets_left_fen: by pool, of pools with their own.
     stock_left: pieces left of the limited prizes that a budget keeps money for, by prize; before there was

@@ -46,7 +46,7 @@ from app.db.prepared import Prepared
 from app.identity.clusters import ask_cluster
 from app.identity.errors import VirtualPerson
 from app.identity.queries import Cluster, Principal, has_phone
-from app.incentives.queries import receiving_store
+from app.incentives.queries import supplied_store
 from app.kernel.errors import DomainError
 from app.kernel.ids import new_id
 from app.ledger.models import AccountKind
@@ -138,7 +138,7 @@ def play(
     if code.level is CodeLevel.CASE:
         if not held:
             raise CodeNotDrawable("the code is that of a case", outcome=str(ScanOutcome.PACKAGE))
-        facts = replace(facts, store=receiving_store(session, case=code, person_ids=cluster.person_ids))
+        facts = replace(facts, store=supplied_store(session, case=code, person_ids=cluster.person_ids))
     if not held:
         raise NoCampaign("no campaign runs for this product now")
     regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)

@@ -82,9 +82,10 @@ def _participation(rules: Rules) -> Text:
     zh = [f"参与条件:{who.zh}", f"参与方式:{how.zh}"]
     en = [f"Who may take part: {who.en}", f"How to take part: {how.en}"]
     if rules.participation.codes is CodeLevel.CASE:
-        zh.append("本活动使用整箱上的箱码,仅限收到该箱的门店的登记店员参与。")
+        zh.append("本活动使用整箱上的箱码,仅限该箱所发往的经销商供货的门店的登记店员参与。")
         en.append(
-            "It is held for the codes on cases, for the registered staff of stores that they were sent to."
+            "It is held for the codes on cases, for the registered staff of stores that are supplied by the"
+            " dealer whom the case was shipped to."
         )
     if rules.caps.per_campaign is not None:
         zh.append(f"每人在本活动中最多抽奖{rules.caps.per_campaign}次。")

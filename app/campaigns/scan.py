@@ -18,7 +18,6 @@ from app.codes.operations import ScanResult, record_scan
 from app.codes.outcome import CodeFacts, CodeLevel, ScanOutcome
 from app.identity.queries import Principal
 from app.incentives.operations import CaseReward, case_scanned
-from app.incentives.queries import receiving_store
 from app.risk.book import RiskBook
 from app.risk.counting import count_scan
 
@@ -98,15 +97,14 @@ def scan(
     staff_reward = None
     is_case = result.outcome is ScanOutcome.PACKAGE and seen.code.level is CodeLevel.CASE
     if is_case and seen.may_draw and not principal.virtual:
-        staff_reward = case_scanned(
+        taken_in = case_scanned(
             session,
             case=seen.code,
             person_id=principal.person_id,
             person_ids=cluster.person_ids,
             now=now,
         )
-        if seen.code.drawn_by is None and receiving_store(
-            session, case=seen.code, person_ids=cluster.person_ids
-        ):
+        staff_reward = taken_in.reward
+        if seen.code.drawn_by is None and taken_in.supplied:
             offer = on_offer(session, book=campaign_book, code=seen.code, shelf=seen.shelf, now=now)
     return Scanned(result, seen.shelf.product, offer, seen.may_draw, staff_reward)

@@ -82,9 +82,9 @@ class CodeFacts:
 
 
 def decide_case(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:
-    """Return what a code comes to for the staff of a store, who may draw with the cases that it received.
+    """Return what a code comes to for store staff, who may draw with the cases that their dealer received.
 
-    Of everything but cases, what `decide` says; whether the case was sent to their store, the caller asks.
+    Of everything but cases, what `decide` says; whether the case was sent to their dealer, the caller asks.
     """
     outcome = decide(facts, person_ids)
     if outcome is not ScanOutcome.PACKAGE or facts.level is not CodeLevel.CASE:

@@ -1,1 +1,1 @@
-"""Rewards for the staff of stores who scan the cases that their store received."""
+"""Rewards for the staff of stores who scan the cases that their store's dealer received."""

@@ -5,10 +5,11 @@ case that was shipped to the dealer of the scanner's store earns anything: a pho
 else's warehouse does not. Nothing is taken back when goods go on to another dealer later.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -42,6 +43,21 @@ class CaseReward:
 
     outcome: CaseOutcome
     points: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What the scan of a case comes to; nothing for whoever works in no store.
+
+    supplied: the case was shipped to the dealer of the scanner's store. reward: None when no points are to be
+    expected.
+    """
+
+    supplied: bool
+    reward: CaseReward | None
+
+
+_NOT_STAFF = TakenIn(supplied=False, reward=None)
 
 
 def bearer(brand_id: int) -> str:
@@ -98,12 +114,11 @@ def dismiss(session: Session, *, person_id: int) -> None:
 
 def case_scanned(
     session: Session, *, case: CodeFacts, person_id: int, person_ids: Collection[int], now: datetime
-) -> CaseReward | None:
+) -> TakenIn:
     """Keep that a case is in the store of whoever scanned it, and give them the points for it.
 
-    Returns None when the scanner has no points to expect. `person_ids` are all ids of the scanner, of whom
-    one must be registered; of two, the latest counts. The case is active, which the caller has seen. One
-    statement for everybody who works in no store.
+    `person_ids` are all ids of the scanner, of whom one must be registered; of two, the latest counts. The
+    case is active, which the caller has seen. One statement for everybody who works in no store.
     """
     points = select(StaffReward.points).where(
         StaffReward.brand_id == case.brand_id, StaffReward.starts_at <= now, StaffReward.ends_at > now
@@ -118,7 +133,7 @@ def case_scanned(
     )
     mine = session.execute(offer).first()
     if mine is None:
-        return None
+        return _NOT_STAFF
     shipped_to = case.attributes.get("dealer")
     seen = {
         "batch_id": case.batch_id,
@@ -129,11 +144,12 @@ def case_scanned(
         "at": now,
     }
     insert_once(session, insert(StoreCaseScan), seen)
+    supplied = shipped_to == mine.dealer
     if mine.points is None:
-        return None
-    if shipped_to != mine.dealer:
-        return CaseReward(CaseOutcome.NOT_FOR_STORE, 0)
-    row = {
+        return TakenIn(supplied, None)
+    if not supplied:
+        return TakenIn(supplied, CaseReward(CaseOutcome.NOT_FOR_STORE, 0))
+    earned = {
         "batch_id": case.batch_id,
         "code_index": case.code_index,
         "person_id": person_id,
@@ -141,22 +157,26 @@ def case_scanned(
         "points": mine.points,
         "at": now,
     }
-    if not insert_once(session, insert(StaffCaseReward), row):
-        return _granted_before(session, case, person_ids)
+    if not insert_once(session, insert(StaffCaseReward), earned):
+        return TakenIn(supplied, _granted_before(session, case, person_ids))
+    _grant(session, earned, case.brand_id)
+    return TakenIn(supplied, CaseReward(CaseOutcome.GRANTED, mine.points))
+
+
+def _grant(session: Session, earned: Mapping[str, Any], brand_id: int) -> None:
     grant(
         session,
-        person_id=person_id,
-        brand_id=case.brand_id,
-        points=mine.points,
+        person_id=earned["person_id"],
+        brand_id=brand_id,
+        points=earned["points"],
         kind=PointsKind.SPENDABLE,
-        bearer=bearer(case.brand_id),
+        bearer=bearer(brand_id),
         expires_at=None,
-        key=f"{MANNER}:{case.batch_id}:{case.code_index}",
+        key=f"{MANNER}:{earned['batch_id']}:{earned['code_index']}",
         reason=MANNER,
-        ref_id=case.batch_id,
-        now=now,
+        ref_id=earned["batch_id"],
+        now=earned["at"],
     )
-    return CaseReward(CaseOutcome.GRANTED, mine.points)
 
 
 def _granted_before(session: Session, case: CodeFacts, person_ids: Collection[int]) -> CaseReward:

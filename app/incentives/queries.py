@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.catalogue.models import Product
 from app.codes.models import CodeBatch
 from app.codes.outcome import CodeFacts
+from app.identity.models import Person
 from app.incentives.models import StaffCaseReward, StaffReward, StoreCaseScan, StoreStaff
 from app.members.models import Member
 from app.organisation.models import Brand, Dealer, Store
@@ -37,8 +38,11 @@ def workplace(session: Session, *, person_ids: Collection[int]) -> Workplace | N
     return None if row is None else Workplace(*row)
 
 
-def receiving_store(session: Session, *, case: CodeFacts, person_ids: Collection[int]) -> str | None:
-    """Return the store that somebody works in if the case was shipped to its dealer, by its code."""
+def supplied_store(session: Session, *, case: CodeFacts, person_ids: Collection[int]) -> str | None:
+    """Return the store that somebody works in if the case was shipped to its dealer, by its code.
+
+    Which of a dealer's stores a case went to, no shipment says.
+    """
     works = workplace(session, person_ids=person_ids)
     return works.store if works is not None and case.attributes.get("dealer") == works.dealer else None
 
@@ -46,7 +50,8 @@ def receiving_store(session: Session, *, case: CodeFacts, person_ids: Collection
 class StaffView(NamedTuple):
     """Somebody who works in a store; cases and points are those that they were rewarded for there.
 
-    members: how many joined with their code, for that store.
+    members: how many joined with their code, for that store. What any id of theirs did counts, whichever of
+    them is registered; if two are, both rows say the same.
     """
 
     person_id: int
@@ -68,20 +73,24 @@ class RewardView(NamedTuple):
 
 def staff(session: Session, *, store_code: str | None = None) -> list[StaffView]:
     """Return who works in stores, or in one, by store."""
+    registered, doer = aliased(Person), aliased(Person)
     earned = (
         select(
             StaffCaseReward.store_id,
-            StaffCaseReward.person_id,
+            doer.one_id,
             func.count().label("cases"),
             func.sum(StaffCaseReward.points).label("points"),
         )
-        .group_by(StaffCaseReward.store_id, StaffCaseReward.person_id)
+        .join(doer, doer.id == StaffCaseReward.person_id)
+        .group_by(StaffCaseReward.store_id, doer.one_id)
         .subquery()
     )
+    theirs = select(registered.one_id).join(StoreStaff, StoreStaff.person_id == registered.id)
     recruited = (
-        select(Member.store_ref, Member.inviter_person_id, func.count().label("members"))
-        .where(Member.inviter_person_id.in_(select(StoreStaff.person_id)))
-        .group_by(Member.store_ref, Member.inviter_person_id)
+        select(Member.store_ref, doer.one_id, func.count().label("members"))
+        .join(doer, doer.id == Member.inviter_person_id)
+        .where(doer.one_id.in_(theirs))
+        .group_by(Member.store_ref, doer.one_id)
         .subquery()
     )
     wanted = (
@@ -94,13 +103,12 @@ def staff(session: Session, *, store_code: str | None = None) -> list[StaffView]
             func.coalesce(recruited.c.members, 0),
         )
         .join(Store, Store.id == StoreStaff.store_id)
+        .join(registered, registered.id == StoreStaff.person_id)
         .outerjoin(
-            earned,
-            (earned.c.store_id == StoreStaff.store_id) & (earned.c.person_id == StoreStaff.person_id),
+            earned, (earned.c.store_id == StoreStaff.store_id) & (earned.c.one_id == registered.one_id)
         )
         .outerjoin(
-            recruited,
-            (recruited.c.store_ref == Store.code) & (recruited.c.inviter_person_id == StoreStaff.person_id),
+            recruited, (recruited.c.store_ref == Store.code) & (recruited.c.one_id == registered.one_id)
         )
         .order_by(Store.code, StoreStaff.person_id)
     )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from app.campaigns import queries
 from app.campaigns.errors import CodeNotDrawable, NoCampaign, NotEligible
@@ -11,6 +11,7 @@ from app.campaigns.models import Draw
 from app.campaigns.play import Played
 from app.identity.queries import Principal
 from app.incentives import operations as incentives
+from app.organisation.operations import save_store
 from tests.factories.campaign_world import CampaignWorld
 from tests.factories.campaigns import money, pool, text
 from tests.factories.store_world import StoreWorld
@@ -111,3 +112,33 @@ def test_a_campaign_for_cases_says_so(stores: StoreWorld) -> None:
     published = world.read(queries.published, campaign_id=campaign)
     assert "codes on cases" in published.text.en
     assert "箱码" in published.text.zh
+    assert "stores that are supplied by the dealer whom the case was shipped to" in published.text.en
+    assert "该箱所发往的经销商供货的门店的登记店员" in published.text.zh
+
+
+def test_every_store_of_the_dealer_may_draw_as_the_text_says(stores: StoreWorld) -> None:
+    """A shipment names a dealer and no store, so neither text nor draw asks which store has the case."""
+    world = stores.world
+    world.run("cases", **FOR_CASES)
+    world.do(save_store, code="S-3", name="S-3", dealer_code="EAST", region="310000")
+    stores.scan(stores.staff("S-1"), 0)
+    assert draw(stores, stores.staff("S-3"), 0).fresh
+
+
+def test_the_scan_of_a_case_looks_once_where_its_scanner_works(stores: StoreWorld) -> None:
+    """Whoever works in no store pays one statement for it, and staff are not looked up twice."""
+    world = stores.world
+    world.run("cases", **FOR_CASES)
+    shopper, clerk = world.member(), stores.staff("S-1")
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "store_staff" in statement:
+            seen.append(statement)
+
+    event.listen(world.db.engine, "before_cursor_execute", note)
+    assert stores.scan(shopper, 0).offer is None
+    assert len(seen) == 1
+    assert stores.scan(clerk, 0).offer is not None
+    assert len(seen) == 2
+    event.remove(world.db.engine, "before_cursor_execute", note)

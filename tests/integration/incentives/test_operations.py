@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from app.codes import operations as codes
+from app.identity import operations as identity
 from app.identity.queries import Principal
 from app.incentives import operations, queries
 from app.incentives.errors import InvalidStaffReward, NotStoreStaff
@@ -125,6 +126,33 @@ def test_members_that_staff_bring_are_counted_for_the_store(stores: StoreWorld) 
         assert [(it.store, it.members) for it in queries.staff(session)] == [("S-1", 2)]
         assert queries.workplace(session, person_ids=[who.person_id]) == ("S-1", "EAST", who.person_id)
         assert queries.workplace(session, person_ids=[1]) is None
+
+
+def test_what_any_id_of_a_staff_member_did_counts(stores: StoreWorld) -> None:
+    """One human being, registered first under one id, then under another."""
+    world, who, other = stores.world, stores.staff("S-1"), stores.world.member()
+    stores.scan(who, 0)
+    world.do(
+        members.join,
+        person_id=world.visitor().person_id,
+        policy_version=POLICY,
+        age_band=AgeBand.ADULT,
+        guardian_consent=False,
+        source=Source(inviter_person_id=who.person_id, store_ref="S-1", guide_ref=None),
+        actor=OLGA,
+    )
+    world.do(
+        identity.merge,
+        person_id=who.person_id,
+        other_id=other.person_id,
+        reason="one",
+        force=True,
+        actor=OLGA,
+    )
+    world.do(operations.register, person_id=other.person_id, store_code="S-1", actor=OLGA)
+    with world.db.read() as session:
+        (found,) = queries.staff(session)
+    assert (found.person_id, found.cases, found.points, found.members) == (other.person_id, 1, POINTS, 1)
 
 
 def test_who_left_earns_nothing_and_keeps_what_there_was(stores: StoreWorld) -> None:
