@@ -187,6 +187,17 @@ def offers(
     return found
 
 
+def held_for_cases(session: Session, *, book: CampaignBook, shelf: Shelf) -> frozenset[int]:
+    """Return the shelf's campaigns that are held for cases; no statement after `offers`."""
+    versions = [
+        book.version(session, campaign_id=candidate.campaign_id, version=candidate.version)
+        for candidate in shelf.candidates
+    ]
+    return frozenset(
+        version.campaign_id for version in versions if version.rules.participation.codes is CodeLevel.CASE
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How often somebody has drawn in a campaign: ever, and since the day began."""

@@ -9,7 +9,7 @@ Ten statements with the edge's two, whoever draws and whatever they win in money
 switched on; docs/campaigns.md lists them. The writes make one round trip at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,15 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import queries
 from app.campaigns.book import CampaignBook, PublishedVersion
-from app.campaigns.context import Candidate, Counts, DrawContext, ask_context, ask_scan, offers
+from app.campaigns.context import (
+    Candidate,
+    Counts,
+    DrawContext,
+    ask_context,
+    ask_scan,
+    held_for_cases,
+    offers,
+)
 from app.campaigns.draw import Outcome, Refusal, Result, decide, kept_from, refusal_of
 from app.campaigns.errors import (
     CaptchaNeeded,
@@ -142,7 +150,18 @@ def play(
     if not held:
         raise NoCampaign("no campaign runs for this product now")
     regions = _Regions(code.region, visit.address_region or scan.region, visit.location_region)
-    person = _person(session, cluster, visit, tags, now=now, code=code, held=held, regions=regions, risk=risk)
+    person = _person(
+        session,
+        cluster,
+        visit,
+        tags,
+        now=now,
+        code=code,
+        held=held,
+        regions=regions,
+        for_cases=held_for_cases(session, book=book, shelf=scan.shelf),
+        risk=risk,
+    )
     candidate, version, facts = _choose(held, facts, person, regions)
     _require_phone(session, cluster, visit, version, facts)
     return _draw(
@@ -181,6 +200,7 @@ def _person(
     code: CodeFacts,
     held: Sequence[tuple[Candidate, PublishedVersion]],
     regions: "_Regions",
+    for_cases: Collection[int],
     risk: RiskBook | None,
 ) -> _Person:
     subjects = subjects_of(person_ids=cluster.person_ids, batch_id=code.batch_id, address=visit.address)
@@ -222,7 +242,9 @@ def _person(
     verdict = Verdict(Level.PASS)
     if context.listed:
         verdict = judge_subjects(session, subjects, person_ids=cluster.person_ids, now=now)
-    about = replace(about, draws_today=sum(counts.today for counts in context.counts.values()))
+    # Drawing with the cases of a delivery is work, like scanning them.
+    today = [counts.today for campaign_id, counts in context.counts.items() if campaign_id not in for_cases]
+    about = replace(about, draws_today=sum(today))
     vetting = looking.vet(about, listed=verdict, now=now)
     return _Person(context, vetting, asked & known)
 

@@ -3,6 +3,10 @@
 One UNION of three look-ups by key: the counters of the code's neighbourhood and of the shopper's network (six
 rows at most), the person's latest scans, the phones they have shown. Nothing in it grows with the campaign,
 the batch or the other shoppers.
+
+Scans of cases and pallets are left out, with the person's scans and with their phone's: store staff who take
+in a delivery scan neighbouring codes by the dozen, seconds apart. A draw with a case is judged by what
+its scanner has done with items, like any other.
 """
 
 from collections.abc import Collection
@@ -16,6 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql import null
 
 from app.codes.models import Scan
+from app.codes.outcome import ScanOutcome
 from app.db import secrets
 from app.db.base import BigInt, UtcDateTime
 from app.db.prepared import Asked, Prepared
@@ -62,7 +67,7 @@ def _part(number: int, **columns: Any) -> list[Any]:
 def _statement() -> Any:
     latest = (
         select(Scan.batch_id, Scan.code_index, Scan.at)
-        .where(Scan.person_id.in_(_PERSONS), Scan.batch_id.is_not(None))
+        .where(Scan.person_id.in_(_PERSONS), Scan.batch_id.is_not(None), Scan.outcome != ScanOutcome.PACKAGE)
         .order_by(Scan.id.desc())
         .limit(RECENT_SCANS)
         .subquery()
@@ -78,7 +83,11 @@ def _statement() -> Any:
         select(func.count())
         .select_from(other)
         .join(others_scan, others_scan.person_id == other.person_id)
-        .where(other.identifier_id == Identifier.id, others_scan.at >= bindparam("day"))
+        .where(
+            other.identifier_id == Identifier.id,
+            others_scan.at >= bindparam("day"),
+            others_scan.outcome != ScanOutcome.PACKAGE,
+        )
         .scalar_subquery()
     )
     counts = _part(

@@ -100,7 +100,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One scan by the person, of a code of ours."""
+    """One scan by the person, of a code of ours that is no package."""
 
     batch_id: int
     code_index: int
@@ -121,7 +121,8 @@ class Phone:
 class Circumstances:
     """What is known besides the counters. `rank` is WeChat's, None when it was not asked or did not answer.
 
-    captcha_passed: the platform has said that a captcha was solved for this very draw.
+    draws_today: those with cases left out. captcha_passed: the platform has said that a captcha was solved
+    for this very draw.
 
     regions are adcodes: where the code was shipped to, and that of the shopper's network.
     """

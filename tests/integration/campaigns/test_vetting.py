@@ -30,10 +30,11 @@ from app.risk.measures import Measure
 from app.risk.models import Mode, RiskCounter
 from app.risk.operations import put_on_list
 from app.risk.policies import save_policy
-from app.risk.policy import Policy, Rule
+from app.risk.policy import STANDARD, Policy, Rule
 from app.risk.watch import hits, note_hit
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.factories.store_world import StoreWorld
 
 ONE_YUAN = {"prizes": [money("yuan", 100)], "pools": [pool("everybody", 0, {"yuan": 1})]}
 SHOP = Visit(address="36.112.9.7", address_region="310000")
@@ -267,6 +268,30 @@ def test_consecutive_codes_and_hasty_scans_of_one_person_are_flagged(street: Str
     with pytest.raises(DrawRefused) as refused:
         street.draw(who, 200)
     assert refused.value.extra["reasons"] == ["hasty"]
+
+
+def test_store_staff_who_take_in_a_pallet_are_no_collectors(street: Street) -> None:
+    """Forty cases in a row, a second each; then they draw with a bottle of their own, and with the cases."""
+    world = street.world
+    stores = StoreWorld.build(world)
+    how = {"conditions": {}, "how": {"zh": "扫箱码", "en": "Scan a case"}, "codes": "case"}
+    world.run("cases", **ONE_YUAN, participation=how)
+    street.rules(*STANDARD.rules, Rule("phone_day_low", {Measure.PHONE_DAY: 10}, Level.REFUSE))
+    clerk = stores.staff("S-1")
+    show_phone(street, clerk, "13765432109")
+    scans = []
+    for case in range(40):
+        world.wait(seconds=1)
+        scans.append(stores.scan(clerk, case).result.scan_id)
+    for scan_id in [street.scan(clerk, 7), *scans[:10]]:
+        played = world.play(clerk, scan_id, visit=SHOP, risk=street.book)
+        assert played.award is not None
+        assert played.award.state is AwardState.COLLECTIBLE
+        signals = street.facts(played.draw.id)["signals"]
+        assert signals["person_hour"] == 1
+        assert not {"consecutive_codes", "hasty_scans"} & set(signals)
+        assert signals.get("person_day", 0) <= 1, "draws of cases do not count"
+    assert street.world.read(hits, brand_id=world.brand_id) == []
 
 
 def test_all_accounts_of_one_human_being_count_together(street: Street) -> None:
