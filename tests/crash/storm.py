@@ -187,13 +187,15 @@ class Storm:
         town = self.town
         people = [town.person() for _ in range(max(10, self.size.payouts // 10))]
         for number in range(self.size.payouts):
-            person = people[number % len(people)]
-            fen = 12 + self._chance.randrange(5)
-            # Every third is taxed: what is withheld must be set aside with the payment, or not at all.
-            tax = taxed(fen) if number % 3 == 0 else None
-            award = self._grant(person, amount_fen=fen, days=60, tax=tax)
-            path = f"/awards/{town.container.public_ids.encode('aw', award.id)}/collect"
-            self._backlog.append(Prize(number, award, path))
+            self._backlog.append(self._won(number, people[number % len(people)]))
+
+    def _won(self, number: int, person: int) -> Prize:
+        fen = 12 + self._chance.randrange(5)
+        # Every third is taxed: what is withheld must be set aside with the payment, or not at all.
+        tax = taxed(fen) if number % 3 == 0 else None
+        award = self._grant(person, amount_fen=fen, days=60, tax=tax)
+        path = f"/awards/{self.town.container.public_ids.encode('aw', award.id)}/collect"
+        return Prize(number, award, path)
 
     def _grant(
         self, person: int, *, amount_fen: int, days: float, tax: Assessment | None = None
@@ -216,7 +218,7 @@ class Storm:
         """Let people come as the dying goes on, so that there is work at every boundary to the end."""
         total = len(self._backlog)
         end = time.monotonic() + self.size.most_seconds
-        next_lapse = 0.0
+        next_lapse = next_more = 0.0
         while time.monotonic() < end and not self.faults:
             left = self._left()
             waited = time.monotonic() - self._began
@@ -227,6 +229,10 @@ class Storm:
                 at_work = len(self._prizes)
             if not left and not self._backlog and at_work < 3 + total // 10:
                 return
+            if left and not self._backlog and at_work < 3 + total // 10 and time.monotonic() > next_more:
+                # Nobody is left to pass what has not killed often enough.
+                self._backlog.append(self._won(total, self._chance.choice(list(self.town.shoppers))))
+                total, next_more = total + 1, time.monotonic() + 0.5
             if "rewards.lapsing" in left and time.monotonic() > next_lapse:
                 person = next(iter(self.town.shoppers))
                 self._grant(person, amount_fen=12, days=0, tax=taxed(12))
