@@ -36,6 +36,7 @@ from app.identity.interfaces import (
 from app.identity.linking import LinkView
 from app.identity.openid_links import Place
 from app.identity.queries import Principal
+from app.members.errors import NotAMember
 from app.members.queries import membership
 from app.organisation import queries as organisation
 from app.organisation.errors import UnknownApp
@@ -60,7 +61,7 @@ links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="
 @links.operation(
     body=OpenidLinkBody,
     answers={201: OpenidLinkAnswer},
-    refusals=[UnknownApp, VirtualPerson],
+    refusals=[UnknownApp, VirtualPerson, NotAMember],
     per_person="20/minute",
 )
 def create_openid_link(body: dict[str, Any]) -> Response:
@@ -73,6 +74,8 @@ def create_openid_link(body: dict[str, Any]) -> Response:
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
         app = organisation.app_by_appid(session, appid=body["app_id"], kind=AppKind.SERVICE)
         link = linking.invite(session, principal=caller, app_id=app.id, now=now)
+        if membership(session, person_ids=caller.cluster.person_ids) is None:
+            raise NotAMember("join first; only members are sent red packets")
         url = f"{context.container().settings.public_url}{PATH}/{_sealed(Place.LINK, link)}"
         return Answer(201, {"url": url, "expires_at": moment(link.expires_at)})
 

@@ -2,19 +2,23 @@
 
 A page in WeChat's browser learns an openid and nothing else (platform contracts 12.8): no unionid tells whose
 it is. So the member asks for a link where they are signed in, and who opens it in WeChat while that session
-lasts is taken for them (ADR 16). The first openid stays: another one later is a question for an operator.
+lasts is taken for them (ADR 16). The first openid stays: another one later is a question for an operator, and
+so is one whose owner is known by anything else, since that may be another member who was sent the link.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.db.engine import Replay
 from app.identity import matching, operations, queries
-from app.identity.clusters import lock_cluster
+from app.identity.clusters import lock_roots
 from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
 from app.identity.interfaces import Visitor
+from app.identity.matching import Known
 from app.identity.models import IdentitySource, LoginSession, OpenidLink
 from app.identity.queries import Principal
 from app.identity.values import Claimed, IdentifierKind, openid_claim
@@ -78,20 +82,22 @@ def link(session: Session, *, link_id: int, now: datetime) -> LinkView:
 def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime) -> bool:
     """Take who opened a link for the member who asked for it, once; return whether they are known by it now.
 
-    False: the openid is that of somebody who cannot be the same, or the member has another one there; the
-    question is open to an operator, and the link is used up. Raises LinkOver; VirtualPerson in snapshot mode,
-    and AnotherWeChat when WeChat itself names another one than the member: then nothing is stored.
+    False: the openid is that of somebody who is known by more than it, or the member has another one there,
+    or an operator has taken it its say; the link is used up, and the first openid stays. A question is open
+    to an operator then, unless it has been answered with no before (that is in the identity log), or the
+    openid is demoted, which `saoma persons show` tells. Raises LinkOver; VirtualPerson in snapshot mode, and AnotherWeChat when
+    WeChat itself names another one than the member: then nothing is stored.
     """
     found = link(session, link_id=link_id, now=now)
     if visitor.virtual:
         raise VirtualPerson("this is a snapshot of the page: open it fully, then tap again")
-    cluster = lock_cluster(session, person_id=found.person_id)
     claims = [openid_claim(found.app_id, visitor.openid)]
     if visitor.unionid is not None:
         scope = organisation.open_platform(session, app_id=found.app_id)
         claims.append(Claimed(IdentifierKind.UNIONID, scope, visitor.unionid))
-        if not _holds(session, cluster.root_id, claims[-1], or_none=True):
-            raise AnotherWeChat("this WeChat account is not the member's: open the link in their own")
+    roots, known = _lock(session, found.person_id, claims)
+    if visitor.unionid is not None and not _may_be(session, roots, found.person_id, known, claims[-1]):
+        raise AnotherWeChat("this WeChat account is not the member's: open the link in their own")
     if not _spend(session, link_id, now):
         raise LinkOver(_OVER)
     attached = operations.attach(
@@ -102,7 +108,35 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
         now=now,
         actor=Actor(ActorKind.PERSON, "shopper", found.person_id),
     )
-    return _holds(session, attached.root_id, claims[0])
+    held = matching.holdings(session, {attached.root_id}).get(attached.root_id, {})
+    return queries.digest(claims[0]) in held.get((claims[0].kind, claims[0].scope), frozenset())
+
+
+def _lock(session: Session, person_id: int, claims: Sequence[Claimed]) -> tuple[dict[int, int], list[Known]]:
+    """Lock the clusters of a member and of those who have `claims`; return the roots, and what they have."""
+    owners = {it.person_id for it in matching.find(session, claims).values()}
+    roots = lock_roots(session, {person_id, *owners})
+    known = list(matching.find(session, claims).values())
+    if any(it.person_id not in roots for it in known):
+        raise Replay("an identifier got another owner")
+    return roots, known
+
+
+def _may_be(
+    session: Session, roots: Mapping[int, int], member: int, known: Sequence[Known], unionid: Claimed
+) -> bool:
+    """Tell whether a member can be whom a unionid names: theirs, or nobody else's."""
+    mine = roots[member]
+    held = matching.holdings(session, {mine}).get(mine, {}).get((unionid.kind, unionid.scope), frozenset())
+    if held:
+        return queries.digest(unionid) in held
+    shown = {it.id for it in known}
+    owners = {roots[it.person_id] for it in known if it.kind is unionid.kind} - {mine}
+    rules = queries.rules(session)
+    return not any(
+        matching.judge(session, rules, mine, owner) or matching.doubt(session, owner, shown=shown)
+        for owner in owners
+    )
 
 
 def _spend(session: Session, link_id: int, now: datetime) -> bool:
@@ -118,10 +152,3 @@ def purge(session: Session, *, now: datetime, limit: int = 1000) -> int:
     if ids:
         session.connection().execute(delete(OpenidLink).where(OpenidLink.id.in_(ids)))
     return len(ids)
-
-
-def _holds(session: Session, root_id: int, claim: Claimed, *, or_none: bool = False) -> bool:
-    """Tell whether a cluster is known by `claim`; with `or_none` also where it has none of the kind."""
-    held = matching.holdings(session, {root_id}).get(root_id, {})
-    known = held.get((claim.kind, claim.scope), frozenset())
-    return queries.digest(claim) in known or (or_none and not known)

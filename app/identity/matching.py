@@ -9,12 +9,12 @@ again whole (`Replay`) and finds an owner. Clusters are locked before they are j
 before is read again under the lock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, union_all, update
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
@@ -259,17 +259,21 @@ class Record:
             shown_anew = self._see(it.id, settled.person_id)
             trusted = self._may_join(it) and not (shown_anew and self._overused(it))
             if trusted and roots[settled.person_id] != roots[it.person_id]:
-                self._link(it, roots, settled)
-            touch(self._session, it.id, now=self._now)
+                self._link(it, known, roots, settled)
+            if roots[settled.person_id] == roots[it.person_id]:
+                # What somebody else shows is not theirs: the openid seen last is the one that is paid.
+                touch(self._session, it.id, now=self._now)
 
     def _overused(self, it: Known) -> bool:
         return _overused(
             self._session, self._rules, it.id, it.kind, it.person_id, now=self._now, actor=self._actor
         )
 
-    def _link(self, it: Known, roots: dict[int, int], settled: Settled) -> None:
+    def _link(self, it: Known, known: Mapping[Key, Known], roots: dict[int, int], settled: Settled) -> None:
         own_root, other_root = roots[settled.person_id], roots[it.person_id]
         objection = judge(self._session, self._rules, own_root, other_root)
+        if objection is None and self._source is IdentitySource.SERVICE_ACCOUNT_VISIT:
+            objection = doubt(self._session, other_root, shown={each.id for each in known.values()})
         if objection is not None:
             self._ask(objection, it.id, owner=it.person_id, claimant=settled.person_id)
             return
@@ -346,12 +350,31 @@ def judge(session: Session, rules: Rules, left_root: int, right_root: int) -> Ob
     return rules.objection(held.get(left_root, {}), held.get(right_root, {}), kept_apart=apart)
 
 
+def doubt(session: Session, root_id: int, *, shown: Collection[int]) -> Objection | None:
+    """Return what speaks against taking the owner of `shown` for the member whose link they opened.
+
+    Anybody can be sent a link, and one tap must not make two people one (ADR 16). So it joins only somebody
+    whom nothing is known of but the identifiers `shown`: who has or has shown another is an operator's.
+    """
+    everyone = clusters.members(session, root_id)
+    more = union_all(
+        select(Identifier.id).where(Identifier.person_id.in_(everyone), Identifier.id.not_in(shown)),
+        select(Sighting.identifier_id).where(
+            Sighting.person_id.in_(everyone), Sighting.identifier_id.not_in(shown)
+        ),
+    )
+    if session.connection().execute(more.limit(1)).first() is None:
+        return None
+    return Objection(ConflictReason.LINK_ALONE, None)
+
+
 def rejoin(
     session: Session, rules: Rules, *, identifier_id: int, owner: int, now: datetime, actor: Actor
 ) -> tuple[int, int]:
     """Judge again all who showed an identifier; return how many merges and open questions came of it."""
-    shown = select(Sighting.person_id).where(Sighting.identifier_id == identifier_id)
-    persons = list(session.connection().execute(shown.order_by(Sighting.person_id)).scalars())
+    shown = select(Sighting.person_id, Sighting.source).where(Sighting.identifier_id == identifier_id)
+    rows = session.connection().execute(shown.order_by(Sighting.person_id)).all()
+    persons: dict[int, IdentitySource] = {row.person_id: row.source for row in rows}
     roots = clusters.lock_roots(session, {owner, *persons})
     wanted = select(Identifier.person_id, Identifier.state, Identifier.kind).where(
         Identifier.id == identifier_id
@@ -362,10 +385,12 @@ def rejoin(
     if _overused(session, rules, identifier_id, found.kind, owner, now=now, actor=actor):
         return 0, 0
     merged = asked = 0
-    for person in persons:
+    for person, source in persons.items():
         if roots[person] == roots[owner]:
             continue
         objection = judge(session, rules, roots[owner], roots[person])
+        if objection is None and source is IdentitySource.SERVICE_ACCOUNT_VISIT:
+            objection = doubt(session, roots[owner], shown=[identifier_id])
         if objection is not None:
             question = conflicts.ask(
                 session,

@@ -64,6 +64,7 @@ class ConflictReason(StrEnum):
     LIMIT_EXCEEDED = "limit_exceeded"
     KEPT_APART = "kept_apart"
     UNMERGED = "unmerged"
+    LINK_ALONE = "link_alone"
 
 
 class ConflictState(StrEnum):

@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 from app.identity import linking, operations, queries
 from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
 from app.identity.interfaces import Visitor
-from app.identity.models import Identifier, IdentifierState, IdentitySource, OpenidLink
+from app.identity.models import ConflictReason, Identifier, IdentifierState, IdentitySource, OpenidLink
 from app.identity.operations import Decision
 from app.identity.queries import Principal
-from app.identity.values import openid_claim
+from app.identity.values import Claimed, IdentifierKind, openid_claim
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.organisation.models import AppKind
 from app.organisation.operations import register_app
+from app.organisation.queries import open_platform
 
 OLGA = Actor(ActorKind.OPERATOR, "olga")
 
@@ -28,13 +29,16 @@ class World:
         self.session, self.clock = session, clock
         now = clock.now()
         self.app = register_app(session, appid="wxmini", secret="s", now=now)
+        self.other_app = register_app(session, appid="wxothermini", secret="s", now=now)
         self.service = register_app(session, appid="wxservice", secret="s", kind=AppKind.SERVICE, now=now)
 
-    def member(self, openid: str, unionid: str | None = None, *, virtual: bool = False) -> Principal:
-        """Somebody who has logged in to the mini-program."""
+    def member(
+        self, openid: str, unionid: str | None = None, *, virtual: bool = False, elsewhere: bool = False
+    ) -> Principal:
+        """Somebody who has logged in to the mini-program, or to the other one."""
         login = operations.login(
             self.session,
-            app_id=self.app,
+            app_id=self.other_app if elsewhere else self.app,
             openid=openid,
             unionid=unionid,
             virtual=virtual,
@@ -51,6 +55,11 @@ class World:
     ) -> bool:
         visitor = Visitor(openid, unionid, virtual)
         return linking.complete(self.session, link_id=link_id, visitor=visitor, now=self.clock.now())
+
+    def decide(self, conflict_id: int, decision: Decision) -> None:
+        operations.resolve_conflict(
+            self.session, conflict_id=conflict_id, decision=decision, now=self.clock.now(), actor=OLGA
+        )
 
     def openid(self, principal: Principal) -> str | None:
         cluster = queries.cluster(self.session, person_id=principal.person_id)
@@ -117,10 +126,62 @@ def test_a_second_account_needs_an_operator_who_can_let_it_count(world: World) -
     assert not world.complete(world.invite(anna), "service-anna")
     assert world.openid(anna) == "service-of-a-friend"
     (question,) = queries.open_conflicts(world.session)
-    operations.resolve_conflict(
-        world.session, conflict_id=question.id, decision=Decision.MERGE, now=world.clock.now(), actor=OLGA
-    )
+    world.decide(question.id, Decision.MERGE)
     assert world.openid(anna) == "service-anna"
+    # The friend's account has been seen again, but not by Anna: hers is still the one that is paid.
+    berta = world.member("mini-berta")
+    world.clock.advance(timedelta(minutes=1))
+    assert not world.complete(world.invite(berta), "service-of-a-friend")
+    assert (world.openid(anna), world.openid(berta)) == ("service-anna", None)
+    # It stays payable until it is moved to whose it is.
+    (question,) = queries.open_conflicts(world.session)
+    world.decide(question.id, Decision.MOVE)
+    assert (world.openid(anna), world.openid(berta)) == ("service-anna", "service-of-a-friend")
+
+
+def test_a_friends_account_moves_to_the_friend_and_makes_room_for_the_members_own(world: World) -> None:
+    anna, berta = world.member("mini-anna"), world.member("mini-berta")
+    assert world.complete(world.invite(anna), "service-of-berta")
+    assert not world.complete(world.invite(berta), "service-of-berta")
+    (question,) = queries.open_conflicts(world.session)
+    world.decide(question.id, Decision.MOVE)
+    assert (world.openid(anna), world.openid(berta)) == (None, "service-of-berta")
+    assert world.complete(world.invite(anna), "service-anna")
+    assert world.openid(anna) == "service-anna"
+
+
+def test_one_tap_makes_no_two_members_one(world: World) -> None:
+    """Whoever is sent a link has only to tap on it, and no rule holds members of two mini-programs apart."""
+    victim = world.member("mini-victim", elsewhere=True)
+    assert world.complete(world.invite(victim), "service-victim")
+    thief = world.member("mini-thief")
+    link = world.invite(thief)
+    assert not world.complete(link, "service-victim")
+    with pytest.raises(LinkOver):
+        world.complete(link, "service-victim")
+    (question,) = queries.open_conflicts(world.session)
+    assert question.reason is ConflictReason.LINK_ALONE
+    # Nor does the night, in which all who showed an identifier are judged again.
+    batch = operations.reconcile_batch(world.session, after_id=0, limit=100, now=world.clock.now())
+    assert (batch.merged, batch.conflicts) == (0, 1)
+    assert [it.id for it in queries.open_conflicts(world.session)] == [question.id]
+    for member in (victim, thief):
+        cluster = queries.cluster(world.session, person_id=member.person_id)
+        assert cluster.person_ids == (member.person_id,)
+    assert (world.openid(victim), world.openid(thief)) == ("service-victim", None)
+    # They may be one person all the same: an operator can say so.
+    world.decide(question.id, Decision.MERGE)
+    assert world.openid(thief) == "service-victim"
+
+
+def test_what_an_operator_has_answered_is_not_asked_again(world: World) -> None:
+    victim, thief = world.member("mini-victim", elsewhere=True), world.member("mini-thief")
+    assert world.complete(world.invite(victim), "service-victim")
+    assert not world.complete(world.invite(thief), "service-victim")
+    (question,) = queries.open_conflicts(world.session)
+    world.decide(question.id, Decision.KEEP_APART)
+    assert not world.complete(world.invite(thief), "service-victim")
+    assert queries.open_conflicts(world.session) == []
 
 
 def test_somebody_known_by_nothing_else_is_the_member(world: World) -> None:
@@ -146,11 +207,40 @@ def test_a_unionid_outweighs_the_link(world: World) -> None:
         world.complete(link, "service-berta", "union-berta")
     assert world.openid(anna) is None
     assert world.complete(link, "service-anna", "union-anna")
-    # Where the member's was not known yet, it is now.
+    # Also where the member's is not known yet: this one is another member's, here or elsewhere.
+    berta = world.member("mini-berta", "union-berta")
+    dora = world.member("mini-dora", "union-dora", elsewhere=True)
+    emma = world.member("mini-emma")
+    link = world.invite(emma)
+    for name in ("berta", "dora"):
+        with pytest.raises(AnotherWeChat):
+            world.complete(link, f"service-{name}", f"union-{name}")
+    assert [world.openid(member) for member in (berta, dora, emma)] == [None, None, None]
+    assert queries.open_conflicts(world.session) == []
+    assert world.complete(link, "service-emma")
+    # Where nobody's was known yet, it is now.
     clara = world.member("mini-clara")
     assert world.complete(world.invite(clara), "service-clara", "union-clara")
     states = select(Identifier.state).where(Identifier.person_id == clara.person_id)
     assert list(world.session.scalars(states)) == [IdentifierState.ACTIVE] * 3
+
+
+def test_a_follower_known_by_all_that_the_visit_shows_is_the_member(world: World) -> None:
+    platform = open_platform(world.session, app_id=world.service)
+    follower = operations.recognise(
+        world.session,
+        identifiers=[
+            openid_claim(world.service, "service-anna"),
+            Claimed(IdentifierKind.UNIONID, platform, "union-anna"),
+        ],
+        source=IdentitySource.SERVICE_ACCOUNT_FOLLOW,
+        now=world.clock.now(),
+        actor=OLGA,
+    )
+    anna = world.member("mini-anna")
+    assert world.complete(world.invite(anna), "service-anna", "union-anna")
+    cluster = queries.cluster(world.session, person_id=anna.person_id)
+    assert set(cluster.person_ids) == {follower.person_id, anna.person_id}
 
 
 def test_links_are_forgotten_when_their_time_is_over(world: World) -> None:
