@@ -1,13 +1,14 @@
 """How a member becomes known to a service account: a link from the mini-program, opened in WeChat's browser.
 
 The page says whose red packets will be sent here and goes on only when tapped. WeChat then tells who taps
-(contract 12.8). Nothing in a query is believed: `state` is sealed by us and must be about the link whose page
-this browser has opened, which its cookie tells; the code is exchanged by us; where WeChat sends the browser
-back is a setting. The cookie is not sent along with a form of somebody else's site, so nobody is led through
-this without tapping on this page.
+(contract 12.8). Nothing in a query is believed: `state` is sealed by us and must be about the link on whose
+page this browser has tapped, which a cookie tells; the code is exchanged by us; where WeChat sends it back is
+a setting. The tap takes the cookie that the page has set, which is not sent along with a form of
+somebody else's site: so nobody is led through this without tapping here, and to have opened the page is not
+enough.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -48,7 +49,10 @@ from miniprogram_api.schemas import OpenidLinkAnswer, OpenidLinkBody
 R = TypeVar("R", bound=Redirection)
 
 PATH = "/miniprogram/link"
-COOKIE = "saoma_link"
+_COOKIES: Mapping[Place, str] = {Place.BROWSER: "saoma_link", Place.TAPPED: "saoma_link_tapped"}
+# With this in its name a cookie is believed only if this very host has set it: no neighbouring one can (RFC
+# 6265bis 4.1.3). It takes https and the path /.
+_OF_THIS_HOST = "__Host-"
 _PER_ADDRESS = "600/minute"
 _LONGEST_CODE = 512
 _IN_WECHAT = "MicroMessenger"
@@ -104,7 +108,7 @@ def build(settings: Settings) -> Pages:
     @public("WeChat sends browsers back here; state, cookie and code prove it", per_address=_PER_ADDRESS)
     def come_back() -> Response:
         """Take who has come back for the member of the link."""
-        return _failing(lambda: _take(_open(Place.STATE, request.args.get("state", ""))))
+        return _failing(lambda: _take(settings, _open(Place.STATE, request.args.get("state", ""))))
 
     return pages
 
@@ -132,20 +136,12 @@ def _ask(settings: Settings, link: LinkView) -> Response:
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none';"
         f" form-action 'self' {settings.wechat_open_url}"
     )
-    response.set_cookie(
-        COOKIE,
-        _sealed(Place.BROWSER, link),
-        expires=link.expires_at,
-        path=PATH,
-        secure=not settings.demo,
-        httponly=True,
-        samesite="Lax",
-    )
+    _remember(settings, response, Place.BROWSER, link)
     return response
 
 
 def _send_on(settings: Settings, link: LinkView) -> Redirection:
-    _require_browser(link)
+    _require(settings, Place.BROWSER, link)
     with context.container().db.read() as session:
         app = organisation.app(session, app_id=link.app_id)
     query = {
@@ -156,11 +152,13 @@ def _send_on(settings: Settings, link: LinkView) -> Redirection:
         "state": _sealed(Place.STATE, link),
     }
     address = f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
-    return redirect(address, 303)
+    response = redirect(address, 303)
+    _remember(settings, response, Place.TAPPED, link)
+    return response
 
 
-def _take(link: LinkView) -> Response:
-    _require_browser(link)
+def _take(settings: Settings, link: LinkView) -> Response:
+    _require(settings, Place.TAPPED, link)
     container, code = context.container(), request.args.get("code", "")[:_LONGEST_CODE]
     with container.db.read() as session:
         app = organisation.app(session, app_id=link.app_id)
@@ -191,11 +189,28 @@ def _open(place: Place, text: str) -> LinkView:
     return link
 
 
-def _require_browser(link: LinkView) -> None:
-    """Make sure that it is the browser which was told what the link does; raise LinkOver."""
-    text = request.cookies.get(COOKIE, "")
-    if openid_links.read(_keys(), place=Place.BROWSER, text=text, now=context.now()) != link.id:
-        raise LinkOver("this browser has not opened the link")
+def _cookie(settings: Settings, place: Place) -> str:
+    return _COOKIES[place] if settings.demo else f"{_OF_THIS_HOST}{_COOKIES[place]}"
+
+
+def _remember(settings: Settings, response: Redirection, place: Place, link: LinkView) -> None:
+    """Let the browser keep, while the link lasts, that it was told what the link does, or has tapped."""
+    response.set_cookie(
+        _cookie(settings, place),
+        _sealed(place, link),
+        expires=link.expires_at,
+        path="/",
+        secure=not settings.demo,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _require(settings: Settings, place: Place, link: LinkView) -> None:
+    """Make sure that this browser was told what the link does, or has tapped; raise LinkOver."""
+    text = request.cookies.get(_cookie(settings, place), "")
+    if openid_links.read(_keys(), place=place, text=text, now=context.now()) != link.id:
+        raise LinkOver("this browser has not opened the link, or not tapped on its page")
 
 
 def _member(link: LinkView) -> str:

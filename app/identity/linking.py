@@ -85,8 +85,8 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
     False: the openid is that of somebody who is known by more than it, or the member has another one there,
     or an operator has taken it its say; the link is used up, and the first openid stays. A question is open
     to an operator then, unless it has been answered with no before (that is in the identity log), or the
-    openid is demoted, which `saoma persons show` tells. Raises LinkOver; VirtualPerson in snapshot mode, and AnotherWeChat when
-    WeChat itself names another one than the member: then nothing is stored.
+    openid is demoted, which `saoma persons show` tells. Raises LinkOver; VirtualPerson in snapshot mode,
+    and AnotherWeChat when WeChat itself names another one than the member: then nothing is stored.
     """
     found = link(session, link_id=link_id, now=now)
     if visitor.virtual:

@@ -1,7 +1,8 @@
-"""The three forms in which the number of an openid link travels (pure): sealed, each for its own place.
+"""The four forms in which the number of an openid link travels (pure): sealed, each for its own place.
 
-In the link itself; in a cookie of the browser that opened it; and in the `state` that WeChat hands back,
-which takes letters and digits only. One is no use in the place of another.
+In the link itself; in a cookie of the browser that opened it, and in another once it was tapped on there;
+and in the `state` that WeChat hands back, which takes letters and digits only. One is no use in
+the place of another.
 """
 
 import base64
@@ -24,6 +25,7 @@ class Place(StrEnum):
 
     LINK = "openid_link/link"
     BROWSER = "openid_link/browser"
+    TAPPED = "openid_link/tapped"
     STATE = "openid_link/state"
 
 

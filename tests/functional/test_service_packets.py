@@ -182,6 +182,22 @@ def test_a_link_works_once_and_for_its_browser(shop: Shop, mchid: str) -> None:
     assert _openids(shop).count(IdentitySource.SERVICE_ACCOUNT_VISIT) == 1
 
 
+def test_whoever_has_only_opened_the_page_is_not_taken_for_the_member(shop: Shop, mchid: str) -> None:
+    """A foreign site can make a browser open pages, but not send the form on ours."""
+    thief, victim = shop.shopper().member(), shop.shopper().member()
+    url = _link(thief)
+    address = WeChatBrowser(shop, thief).accept(url)
+    browser = WeChatBrowser(shop, victim)
+    assert browser.call("GET", url).status_code == 200
+    back = browser.authorize(address)
+    assert "did not work" in browser.call("GET", back).text
+    # Nor has one who tapped on the page of another link.
+    browser.accept(_link(victim))
+    browser.call("GET", url)
+    assert "did not work" in browser.call("GET", browser.authorize(address)).text
+    assert _openids(shop) == [IdentitySource.MINIPROGRAM_LOGIN] * 2
+
+
 def test_what_a_query_says_is_not_believed(shop: Shop, mchid: str) -> None:
     shopper = shop.shopper().member()
     browser = WeChatBrowser(shop, shopper)
@@ -195,7 +211,7 @@ def test_what_a_query_says_is_not_believed(shop: Shop, mchid: str) -> None:
     assert len(state) <= 128
 
     ticket = url.rpartition("/")[2]
-    for wrong in ("", state[:-2] + "AA", ticket, browser.cookies["saoma_link"], "x" * 5000):
+    for wrong in ("", state[:-2] + "AA", ticket, *browser.cookies.values(), "x" * 5000):
         code = shop.sandbox.oauth_code(shopper.id, SERVICE)
         answer = browser.call("GET", f"{PUBLIC}/miniprogram/link?code={code}&state={wrong}")
         assert "did not work" in answer.text
@@ -290,7 +306,7 @@ def test_the_page_says_whose_packets_these_are_and_keeps_to_itself(shop: Shop, m
     assert number not in page.text
     assert "<script" not in page.text
     cookie = page.headers["Set-Cookie"]
-    for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/miniprogram/link"):
+    for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/;", "__Host-saoma_link="):
         assert word in cookie
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]

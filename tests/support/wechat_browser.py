@@ -26,8 +26,8 @@ class WeChatBrowser:
         address = self.shop.url + url.removeprefix(PUBLIC).removeprefix(self.shop.url)
         headers = {"User-Agent": self.agent, "Accept-Language": "en", "Cookie": self._cookies()}
         with requests.request(method, address, headers=headers, allow_redirects=False, timeout=20) as answer:
-            for name, value in re.findall(r"(\w+)=([^;,]*);", answer.headers.get("Set-Cookie", "")):
-                if name == "saoma_link":
+            for name, value in re.findall(r"([\w-]+)=([^;,]*);", answer.headers.get("Set-Cookie", "")):
+                if name.startswith("__Host-saoma_link"):
                     self.cookies[name] = value
             return answer
 
