@@ -3,6 +3,9 @@
 A hit is one row, written with the draw or, when the draw was refused and rolled back, after it. Everything
 that many hits share (a mark, an alert) is done a minute later by the scheduler: in the draw it would be a row
 that a whole ring waits for, and every honest shopper with it.
+
+Who was asked for a step, took it and drew has done what the rules want: such a hit is kept, and counts
+nowhere. So the sweep leaves a shopper TIME_TO_VERIFY before it looks at a step that was asked for.
 """
 
 from collections import defaultdict
@@ -11,12 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from app.alerts.models import Severity
 from app.alerts.operations import raise_alert, resolve_alert
+from app.codes.models import CodeClaim
 from app.db.once import insert_once
+from app.identity.models import Person
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.ids import new_id
 from app.risk.errors import UnknownEntry
@@ -31,7 +36,26 @@ PERSONS_ALERT = "risk.persons"
 HITS_BEFORE_ALERT = 20
 """A batch is spoken of when so many hits were on it; a single odd shopper is not news."""
 
+TIME_TO_VERIFY = timedelta(minutes=10)
+"""How long a shopper has for a phone number or a captcha, and the draw, before the hit is looked at."""
+
 _WEEK = timedelta(days=7)
+
+_Asked, _Drawer = aliased(Person), aliased(Person)
+_ASKED_FOR_A_STEP = and_(RiskHit.level == Level.VERIFY, RiskHit.enforced.is_(True))
+_ANSWERED = and_(
+    _ASKED_FOR_A_STEP,
+    select(CodeClaim.draw_id)
+    .join(_Drawer, _Drawer.id == CodeClaim.person_id)
+    .join(_Asked, _Asked.one_id == _Drawer.one_id)
+    .where(
+        CodeClaim.batch_id == RiskHit.batch_id,
+        CodeClaim.code_index == RiskHit.code_index,
+        _Asked.id == RiskHit.person_id,
+    )
+    .exists(),
+)
+"""Whether a step was asked for, and the same human being (any account of theirs) has drawn the code since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +102,14 @@ def note_hit(session: Session, *, hit: Hit) -> None:
 
 
 def sweep(session: Session, *, now: datetime, limit: int = 500) -> int:
-    """Add at most `limit` new hits to the marks, raise alerts, put on lists; return how many there were."""
+    """Add at most `limit` new hits to the marks, raise alerts, put on lists; return how many there were.
+
+    Steps asked for less than TIME_TO_VERIFY ago stay for a later sweep; those that were taken count nowhere.
+    """
+    due = or_(~_ASKED_FOR_A_STEP, RiskHit.at <= now - TIME_TO_VERIFY)
     wanted = (
         select(RiskHit)
-        .where(RiskHit.swept_at.is_(None))
+        .where(RiskHit.swept_at.is_(None), due)
         .order_by(RiskHit.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -89,11 +117,13 @@ def sweep(session: Session, *, now: datetime, limit: int = 500) -> int:
     hits = session.scalars(wanted).all()
     if not hits:
         return 0
-    session.connection().execute(
-        update(RiskHit).where(RiskHit.id.in_([hit.id for hit in hits])).values(swept_at=now)
-    )
+    these = RiskHit.id.in_([hit.id for hit in hits])
+    session.connection().execute(update(RiskHit).where(these).values(swept_at=now))
+    answered = set(session.scalars(select(RiskHit.id).where(these, _ANSWERED)))
     by_person, by_batch = defaultdict[int, list[RiskHit]](list), defaultdict[int, list[RiskHit]](list)
     for hit in hits:
+        if hit.id in answered:
+            continue
         by_person[hit.person_id].append(hit)
         by_batch[hit.batch_id].append(hit)
     for batch_id in sorted(by_batch):
@@ -158,7 +188,7 @@ def _list_persons(session: Session, by_person: dict[int, list[RiskHit]], now: da
         if policy is None or policy.mark_after is None or not latest.enforced:
             continue
         recent = select(func.count()).where(
-            RiskHit.person_id == person_id, RiskHit.at > now - _WEEK, RiskHit.enforced.is_(True)
+            RiskHit.person_id == person_id, RiskHit.at > now - _WEEK, RiskHit.enforced.is_(True), ~_ANSWERED
         )
         if session.connection().execute(recent).scalar_one() < policy.mark_after:
             continue

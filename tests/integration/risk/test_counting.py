@@ -9,7 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
+from app.codes.operations import claim
 from app.db.engine import Database
+from app.identity.models import Person
 from app.kernel.actor import Actor, ActorKind
 from app.organisation.operations import create_brand
 from app.risk.book import STALE, RiskBook
@@ -22,7 +24,7 @@ from app.risk.policies import policies, save_policy, switch, switches
 from app.risk.policy import STANDARD, Policy, Rule
 from app.risk.queries import entries
 from app.risk.signals import buckets_read, hour_bucket, person_bit, range_subject
-from app.risk.watch import BATCH_ALERT, Hit, clear_mark, hits, marks, note_hit, sweep
+from app.risk.watch import BATCH_ALERT, TIME_TO_VERIFY, Hit, clear_mark, hits, marks, note_hit, sweep
 
 NOW = datetime(2026, 6, 1, 4, 30, tzinfo=UTC)
 OLGA = Actor(ActorKind.OPERATOR, "olga")
@@ -197,3 +199,72 @@ def test_what_is_only_observed_lists_nobody(session: Session, brand: int) -> Non
     sweep(session, now=NOW)
     assert entries(session, now=NOW) == []
     assert marks(session, brand_id=brand)[0].hits == 12
+
+
+LATER = NOW + TIME_TO_VERIFY
+
+
+@pytest.fixture
+def asked(session: Session, brand: int) -> Any:
+    """Have person 11, who is 12 as well, asked for a step, for as many codes as wanted."""
+    for person, root in ((11, 11), (12, 11), (13, 13)):
+        session.add(Person(id=person, one_id=root, virtual=False, created_at=NOW))
+    save_policy(session, brand_id=brand, document=STANDARD.to_json(), now=NOW, actor=OLGA)
+    policy = policies(session, brand_id=brand)[0].id
+
+    def ask(count: int, *, drawn_by: int | None, first: int = 1, **more: Any) -> None:
+        for number in range(first, first + count):
+            note_hit(session, hit=hit(brand, number, 11, policy, level=Level.VERIFY, **more))
+            if drawn_by is not None:
+                code = {"batch_id": 7, "code_index": number}
+                claim(session, **code, draw_id=number, person_id=drawn_by, now=NOW)
+        session.flush()
+
+    return ask
+
+
+@pytest.mark.parametrize("account", [11, 12])
+def test_who_takes_every_step_and_draws_is_nobody_to_warn_of(
+    session: Session, brand: int, asked: Any, account: int
+) -> None:
+    """RISK-07: a shopper who solves every captcha is not put on a list for having been asked."""
+    asked(25, drawn_by=account)
+    assert sweep(session, now=LATER) == 25
+    assert sweep(session, now=LATER) == 0
+    assert entries(session, now=LATER) == []
+    assert marks(session, brand_id=brand) == []
+    assert open_alerts(session) == []
+    assert len(hits(session, brand_id=brand, limit=100)) == 25
+
+
+@pytest.mark.parametrize("drawn_by", [None, 13])
+def test_steps_that_nobody_takes_count(
+    session: Session, brand: int, asked: Any, drawn_by: int | None
+) -> None:
+    """The code is left alone, or somebody else draws it."""
+    asked(25, drawn_by=drawn_by)
+    assert sweep(session, now=LATER) == 25
+    assert [entry.subject for entry in entries(session, now=LATER)] == ["11"]
+    assert {alert.kind for alert in open_alerts(session)} == {"risk.batch", "risk.persons"}
+
+
+def test_steps_taken_count_neither_with_those_that_are_not(session: Session, brand: int, asked: Any) -> None:
+    asked(12, drawn_by=11)
+    asked(9, drawn_by=None, first=50)
+    sweep(session, now=LATER)
+    assert entries(session, now=LATER) == []
+    assert {mark.hits for mark in marks(session, brand_id=brand)} == {9}
+    asked(1, drawn_by=None, first=70)
+    sweep(session, now=LATER)
+    assert [entry.subject for entry in entries(session, now=LATER)] == ["11"]
+
+
+def test_a_step_is_waited_for_and_a_rule_that_only_observes_is_not(
+    session: Session, brand: int, asked: Any
+) -> None:
+    asked(1, drawn_by=None)
+    asked(2, drawn_by=11, first=50, enforced=False)
+    assert sweep(session, now=LATER - timedelta(seconds=1)) == 2
+    assert marks(session, brand_id=brand)[0].hits == 2
+    assert sweep(session, now=LATER) == 1
+    assert marks(session, brand_id=brand)[0].hits == 3
