@@ -34,7 +34,7 @@ from app.rewards.errors import PhoneWanted
 from app.risk.errors import CaptchaUnavailable, TooManyCaptchas
 from app.risk.watch import Hit, note_hit
 from miniprogram_api import context, present
-from miniprogram_api.captchas import captcha_passed
+from miniprogram_api.captchas import captcha_shown
 from miniprogram_api.positions import PositionRegions
 from miniprogram_api.schemas import DrawAnswer, DrawBody
 
@@ -87,7 +87,7 @@ def create_draw(body: dict[str, Any]) -> Response:
     container = context.container()
     scan_id = context.decode("sc", body["scan"])
     ticket = body.get("captcha_ticket")
-    passed = captcha_passed(ticket, scan_id=scan_id, operation="create_draw")
+    captcha = captcha_shown(ticket, scan_id=scan_id, operation="create_draw")
     rank, asked = _risk_rank()
     visit = Visit(
         address=request.remote_addr,
@@ -96,7 +96,7 @@ def create_draw(body: dict[str, Any]) -> Response:
         phone_declined=body["phone_declined"],
         rank=rank,
         rank_asked=asked,
-        captcha_passed=passed,
+        captcha_passed=captcha.passed,
     )
 
     hits: list[Hit] = []
@@ -114,6 +114,9 @@ def create_draw(body: dict[str, Any]) -> Response:
                 risk=container.risk_book,
             )
         except (DrawRefused, VerificationNeeded, CaptchaNeeded) as refused:
+            if isinstance(refused, CaptchaNeeded) and captcha.unknown is not None:
+                # It may have been solved: no hit, and no answer that would be kept under the key.
+                raise captcha.unknown from None
             hits.extend([refused.hit] if refused.hit is not None else [])
             if isinstance(refused, CaptchaNeeded) and container.captchas is not None:
                 app = {"captcha_app_id": str(container.captchas.app_id)}

@@ -4,7 +4,7 @@ The platform takes a ticket once, and forgets who showed it. So the ticket is wr
 its scan before the platform is asked, in a transaction of its own: whoever shows it for another draw is
 refused, and two who show it at once do not both ask. What the platform said is kept with it: a shopper whose
 answer got lost shows the same ticket again and goes on where they stood. No answer is no pass and no refusal:
-the ticket stays open, and so does the chance.
+the ticket stays open, and so does the chance; after MOST_ASKS questions another captcha is to be solved.
 
 A ticket that passed and whose answer we never wrote down (the process died) is refused by the platform as
 used when it is asked about again; the shopper then solves another one.
@@ -27,7 +27,10 @@ from app.risk.models import TICKETS, CaptchaTicket, TicketState
 
 CAPTCHA_ALERT = "risk.captcha"
 MOST_FAILED = 20
-"""So many tickets a person and day may be no good: each question costs the brand money."""
+"""So many tickets a person and day may be refused: each question costs the brand money."""
+
+MOST_ASKS = 5
+"""So often the platform is asked about one ticket while it gives no answer."""
 
 GOOD_FOR = timedelta(minutes=10)
 """How long after it passed a ticket counts for its draw."""
@@ -52,10 +55,11 @@ def take_ticket(
 ) -> TicketState | None:
     """Take a ticket for a person's draw of a scan; None: the caller is the one to ask the platform now.
 
-    Otherwise how it stands: PASSED or REFUSED, also for a ticket of another draw or one that passed too long
-    ago; ASKED while somebody else is asking. Three statements at most.
+    Otherwise how it stands: PASSED or REFUSED, also for a ticket of another draw, one that passed too long
+    ago, or one that was asked about MOST_ASKS times; ASKED while somebody else is asking. Three statements at
+    most.
 
-    Raises TooManyCaptchas after MOST_FAILED tickets of this person within a day that have not passed; Replay
+    Raises TooManyCaptchas after MOST_FAILED tickets of this person within a day that were refused; Replay
     when somebody else took it at the same moment.
     """
     digest = secrets.ring().blind(_CONTEXT, ticket)
@@ -70,11 +74,20 @@ def take_ticket(
         return TicketState.PASSED if known.passed_at > now - GOOD_FOR else TicketState.REFUSED
     if known.state is TicketState.REFUSED:
         return TicketState.REFUSED
+    if known.state is TicketState.ASKED and known.asked_at > now - LEASE:
+        return TicketState.ASKED
+    if known.asks >= MOST_ASKS:
+        return TicketState.REFUSED
     return None if _ask_again(session, digest, now) else TicketState.ASKED
 
 
 _KNOWN = select(
-    CaptchaTicket.person_id, CaptchaTicket.scan_id, CaptchaTicket.state, CaptchaTicket.passed_at
+    CaptchaTicket.person_id,
+    CaptchaTicket.scan_id,
+    CaptchaTicket.state,
+    CaptchaTicket.asked_at,
+    CaptchaTicket.asks,
+    CaptchaTicket.passed_at,
 ).where(CaptchaTicket.digest == bindparam("ticket"))
 
 
@@ -82,7 +95,7 @@ def _require_patience(session: Session, person_id: int, now: datetime) -> None:
     failed = select(func.count()).where(
         CaptchaTicket.person_id == person_id,
         CaptchaTicket.taken_at > now - _DAY,
-        CaptchaTicket.state != TicketState.PASSED,
+        CaptchaTicket.state == TicketState.REFUSED,
     )
     if session.connection().execute(failed).scalar_one() >= MOST_FAILED:
         raise TooManyCaptchas(
@@ -98,6 +111,7 @@ def _write_down(session: Session, digest: bytes, person_id: int, scan_id: int, n
         "state": TicketState.ASKED,
         "taken_at": now,
         "asked_at": now,
+        "asks": 1,
         "passed_at": None,
     }
     if not insert_once(session, insert(CaptchaTicket), row):
@@ -111,8 +125,8 @@ def _ask_again(session: Session, digest: bytes, now: datetime) -> bool:
     )
     mine = (
         update(CaptchaTicket)
-        .where(CaptchaTicket.digest == digest, free)
-        .values(state=TicketState.ASKED, asked_at=now)
+        .where(CaptchaTicket.digest == digest, free, CaptchaTicket.asks < MOST_ASKS)
+        .values(state=TicketState.ASKED, asked_at=now, asks=CaptchaTicket.asks + 1)
     )
     return session.connection().execute(mine).rowcount == 1
 
@@ -120,19 +134,18 @@ def _ask_again(session: Session, digest: bytes, now: datetime) -> bool:
 def settle_ticket(session: Session, *, ticket: str, check: Check, now: datetime) -> TicketState:
     """Keep what the platform said of a ticket; return the state it has come to.
 
-    Raises the alert `risk.captcha` where our own account or keys are at fault, and settles it when a ticket
-    passes.
+    Where another answer came first that may differ from what was said now: a pass stays a pass. Raises the
+    alert `risk.captcha` where our own account or keys are at fault, and settles it when a ticket passes.
     """
     state = _STATES[check.finding]
+    digest = secrets.ring().blind(_CONTEXT, ticket)
     kept = (
         update(CaptchaTicket)
-        .where(
-            CaptchaTicket.digest == secrets.ring().blind(_CONTEXT, ticket),
-            CaptchaTicket.state.in_(TICKETS.sources(state)),
-        )
+        .where(CaptchaTicket.digest == digest, CaptchaTicket.state.in_(TICKETS.sources(state)))
         .values(state=state, passed_at=now if state is TicketState.PASSED else None)
     )
-    session.connection().execute(kept)
+    if not session.connection().execute(kept).rowcount:
+        state = session.connection().execute(_KNOWN, {"ticket": digest}).one().state
     if check.finding is Finding.PASSED:
         resolve_alert(session, kind=CAPTCHA_ALERT, subject="account", by=SYSTEM.label, now=now)
     elif check.finding is Finding.BROKEN or (

@@ -188,4 +188,5 @@ class CaptchaTicket(Base):
     state: Mapped[TicketState] = enum_column(TicketState)
     taken_at: Mapped[datetime] = moment(doc="when it was first shown to us")
     asked_at: Mapped[datetime] = moment(doc="when the platform was last asked about it")
+    asks: Mapped[int] = small_int(doc="how often the platform was asked about it, a count")
     passed_at: Mapped[datetime | None] = moment(nullable=True)

@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.campaigns.risk_rules import switch_rules
-from app.risk.lists import Level, Step
+from app.codes.models import Scan
+from app.risk.captchas import MOST_FAILED
+from app.risk.lists import Level, ListKind, Step, SubjectKind
 from app.risk.measures import Measure
 from app.risk.models import Mode
+from app.risk.operations import put_on_list
 from app.risk.policies import save_policy
 from app.risk.policy import Policy, Rule
+from app.risk.watch import TIME_TO_VERIFY, hits, marks, sweep
 from tests.support.sandbox import MerchantAccount, SandboxProcess
 from tests.support.shop import OLGA, Shop, Shopper, open_shop
 
@@ -170,3 +175,77 @@ def test_forged_late_and_unloaded_tickets_pass_nobody(guarded: Shop, account: di
     malformed = draw(who, scan, "with a space")
     assert malformed.status_code == 422
     assert draw(who, scan, solve(guarded, who)).status_code == 201
+
+
+def trust(shop: Shop) -> None:
+    """White-list whoever scanned last: their draws want no captcha any more."""
+    now = shop.container.clock.now()
+
+    def work(session: Session) -> None:
+        person = session.scalars(select(Scan.person_id).order_by(Scan.id.desc()).limit(1)).one()
+        put_on_list(
+            session,
+            kind=ListKind.WHITE,
+            subject_kind=SubjectKind.PERSON,
+            subject=str(person),
+            reason="known here",
+            now=now,
+            actor=OLGA,
+        )
+
+    shop.container.db.transact(work)
+
+
+def noted(shop: Shop) -> int:
+    with shop.container.db.read() as session:
+        return len(hits(session, brand_id=shop.ids["brand"]))
+
+
+def test_who_solves_the_captcha_is_not_marked(guarded: Shop) -> None:
+    """RISK-07: being asked is noted; who was asked, solved and drew is nobody to warn of."""
+    honest, other = guarded.shopper().member(), guarded.shopper().member()
+    for who in (honest, other):
+        scan = who.scan()
+        assert refusal(draw(who, scan)) == (409, "captcha_needed")
+        if who is honest:
+            assert draw(who, scan, solve(guarded, who)).status_code == 201
+    later = guarded.container.clock.now() + TIME_TO_VERIFY
+    assert guarded.container.db.transact(lambda session: sweep(session, now=later)) == 2
+    with guarded.container.db.read() as session:
+        marked = marks(session, brand_id=guarded.ids["brand"])
+    assert [(mark.subject_kind, mark.hits) for mark in marked].count((SubjectKind.PERSON, 1)) == 1
+    assert len(marked) == 2, "one person, and the batch"
+    assert noted(guarded) == 2
+
+
+def test_an_outage_keeps_no_draw_that_wants_no_captcha(guarded: Shop) -> None:
+    """The very same request goes through, and no hit is noted of somebody who may have solved one."""
+    who = guarded.shopper().member()
+    scan, ticket, key = who.scan(), solve(guarded, who), who.new_key()
+    guarded.sandbox.fault("/", "internal_error", times=2)
+    assert refusal(draw(who, scan, ticket, key=key)) == (503, "captcha_unavailable")
+    assert noted(guarded) == 0
+    trust(guarded)
+    assert draw(who, scan, ticket, key=key).status_code == 201
+    assert noted(guarded) == 0
+
+
+def test_too_many_captchas_keep_no_draw_that_wants_none(guarded: Shop) -> None:
+    who = guarded.shopper().member()
+    scan = who.scan()
+    for number in range(MOST_FAILED):
+        assert refusal(draw(who, scan, f"made-up-{number}")) == (409, "captcha_needed")
+    asked = asked_platform(guarded)
+    ticket = solve(guarded, who)
+    assert refusal(draw(who, scan, ticket)) == (429, "too_many_captchas")
+    trust(guarded)
+    assert draw(who, scan, ticket).status_code == 201
+    assert asked_platform(guarded) == asked
+
+
+def test_nobody_is_asked_about_a_ticket_for_somebody_elses_scan(guarded: Shop) -> None:
+    who, friend = guarded.shopper().member(), guarded.shopper().member()
+    scan, ticket, before = friend.scan(), solve(guarded, who), asked_platform(guarded)
+    assert refusal(draw(who, scan, ticket)) == (404, "unknown_scan")
+    assert asked_platform(guarded) == before
+    assert draw(who, who.scan(), ticket).status_code == 201

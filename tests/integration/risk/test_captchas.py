@@ -3,17 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.alerts.models import Severity
 from app.alerts.queries import open_alerts
+from app.risk import captchas
 from app.risk.captchas import (
     CAPTCHA_ALERT,
     GOOD_FOR,
     KEEP,
     LEASE,
+    MOST_ASKS,
     MOST_FAILED,
     purge_captcha_tickets,
     settle_ticket,
@@ -76,11 +78,12 @@ def test_of_two_answers_the_pass_counts(session: Session) -> None:
     """The second question is refused because the first, whose answer is late, has used the ticket up."""
     take(session)
     assert take(session, NOW + LEASE) is None
-    settle(session, Finding.REFUSED, NOW + LEASE)
-    settle(session, Finding.PASSED, NOW + LEASE)
+    assert settle(session, Finding.REFUSED, NOW + LEASE) is TicketState.REFUSED
+    assert settle(session, Finding.UNKNOWN, NOW + LEASE) is TicketState.REFUSED
+    assert settle(session, Finding.PASSED, NOW + LEASE) is TicketState.PASSED
     assert take(session, NOW + LEASE) is TicketState.PASSED
     for late in (Finding.REFUSED, Finding.UNKNOWN):
-        settle(session, late, NOW + LEASE)
+        assert settle(session, late, NOW + LEASE) is TicketState.PASSED
         assert take(session, NOW + LEASE) is TicketState.PASSED
 
 
@@ -111,8 +114,31 @@ def test_a_forged_ticket_is_no_news_where_others_pass(session: Session) -> None:
         assert len(open_alerts(session)) == alerts
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_ticket_without_an_answer_is_asked_about_some_times(session: Session, *, dies: bool) -> None:
+    """Then another captcha is to be solved, also where whoever asked at last is gone."""
+    at = NOW
+    for _ in range(MOST_ASKS):
+        assert take(session, at) is None
+        assert take(session, at) is TicketState.ASKED
+        if not dies:
+            assert settle(session, Finding.UNKNOWN, at) is TicketState.OPEN
+        at += LEASE
+    assert take(session, at) is TicketState.REFUSED
+    assert settle(session, Finding.PASSED, at) is TicketState.PASSED
+    assert take(session, at) is TicketState.PASSED
+
+
+def test_of_several_that_read_the_same_count_one_asks(session: Session) -> None:
+    """The count is guarded where it is written: what was read before may be old."""
+    take(session)
+    session.execute(update(CaptchaTicket).values(state=TicketState.OPEN, asks=MOST_ASKS))
+    digest = session.scalars(select(CaptchaTicket.digest)).one()
+    assert not captchas._ask_again(session, digest, NOW)
+
+
 def test_nobody_has_the_platform_asked_for_ever(session: Session) -> None:
-    """Each question costs money; tickets that passed are no misuse, and others are not in the way."""
+    """Each question costs money; who passed or got no answer misuses nothing, and others may go on."""
 
     def show(number: int, finding: Finding, at: datetime = NOW, person: int = 7) -> None:
         ticket = f"tr03-{finding}-{number}-{person}"
@@ -121,6 +147,7 @@ def test_nobody_has_the_platform_asked_for_ever(session: Session) -> None:
 
     for number in range(MOST_FAILED):
         show(number, Finding.PASSED)
+        show(number, Finding.UNKNOWN)
         show(number, Finding.REFUSED)
     with pytest.raises(TooManyCaptchas):
         show(99, Finding.PASSED)

@@ -1,0 +1,14 @@
+"""How often the platform is asked about a captcha's ticket is counted."""
+
+import sqlalchemy as sa
+
+from migrations.steps import add_column
+
+revision = "0046"
+down_revision = "0045"
+
+
+def upgrade() -> None:
+    """Add the column; tickets of before were asked about once."""
+    asks = sa.Column("asks", sa.Integer(), autoincrement=False, nullable=False, server_default="1")
+    add_column("captcha_tickets", asks)
