@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from migrations.steps import add_column
 
-revision = "0046"
-down_revision = "0045"
+revision = "0047"
+down_revision = "0046"
 
 
 def upgrade() -> None:
