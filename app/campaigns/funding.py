@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.campaigns.accounts import Accounts, needed, open_accounts
-from app.campaigns.backing import require_backing
+from app.campaigns.backing import require_backing, require_money_for
 from app.campaigns.errors import InvalidCampaign, NothingToChange, UnknownOutflow, WrongState
 from app.campaigns.models import (
     OUTFLOW_TRANSITIONS,
@@ -141,9 +141,10 @@ def stock_in(
 ) -> None:
     """Add pieces of a limited prize. More than the published number are a reserve that may be given too.
 
-    So while the campaign runs, the budget must hold what they may cost. `coded`: as many codes of a voucher
-    prize are added with them (`app.campaigns.supplies`). Raises AlreadyPosted, InvalidCampaign (no such
-    prize, it has no stock, its pieces are codes), WrongState, PromiseNotBacked.
+    So while the campaign runs, the budget must hold what they may cost; up to the promised number pieces
+    come in whatever else is missing. `coded`: as many codes of a voucher prize are added with them
+    (`app.campaigns.supplies`). Raises AlreadyPosted, InvalidCampaign (no such prize, it has no stock, its
+    pieces are codes), WrongState, PromiseNotBacked.
     """
     way = _Way(Action.STOCKED, (Purpose.SUPPLY, prize), (Purpose.STOCK, prize), coded)
     _move(session, campaign_id, way, pieces, reference, now=now, actor=actor)
@@ -312,7 +313,11 @@ def _post(
     )
     post(session, [transfer], now=now)
     if campaign.state in _RUNNING and way.action is not Action.FUNDED:
-        require_backing(session, accounts, rules_of(session, campaign.id, campaign.version))
+        rules = rules_of(session, campaign.id, campaign.version)
+        if way.action is Action.STOCKED:
+            require_money_for(session, accounts, rules, prize=way.target[1])
+        else:
+            require_backing(session, accounts, rules)
     detail = movement.detail()
     if proposed_by is not None:
         detail["proposed_by"] = proposed_by

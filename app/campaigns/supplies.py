@@ -39,7 +39,8 @@ def take_in(
     """Take codes in for a voucher prize; those that the brand has already are counted and left out.
 
     Draws wait only for the last statements. Raises UnknownCampaign, InvalidCampaign (no such prize, it is no
-    voucher, a bad reference), BatchKnown, WrongState.
+    voucher, a bad reference), BatchKnown, WrongState, PromiseNotBacked (the budget does not hold the tax on
+    pieces above the published number).
     """
     campaign, supply, stock = _accounts(session, campaign_id, prize, now)
     if not 1 <= len(reference) <= funding.MAX_REFERENCE:

@@ -1,10 +1,11 @@
 """Money and stock in and out: once per reference, and never below what is promised (DRAW-18, PAY-09)."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.campaigns import funding, queries
+from app.campaigns import funding, queries, supplies
 from app.campaigns import operations as campaigns
 from app.campaigns.errors import (
     InvalidCampaign,
@@ -18,8 +19,11 @@ from app.campaigns.models import Action
 from app.kernel.actor import SYSTEM, Actor, ActorKind
 from app.kernel.transitions import TransitionRefused
 from app.ledger.errors import AlreadyPosted, InsufficientBalance
+from app.vouchers.models import NEVER
+from app.vouchers.operations import expire_due
+from app.vouchers.stock_file import NewVoucher
 from tests.factories.campaign_world import OLGA, PETER, CampaignWorld
-from tests.factories.campaigns import money, multiplier, nothing, pool
+from tests.factories.campaigns import goods, money, multiplier, nothing, pool, voucher
 
 RULES: dict[str, Any] = {
     "prizes": [money("big", 1000, stock=2), money("yuan", 100), nothing()],
@@ -137,6 +141,66 @@ def test_pieces_above_the_promise_need_their_money_first(world: CampaignWorld, r
     world.set_aside(running, "gold", 100)
     move(world, funding.stock_in, running, prize="big", pieces=1)
     assert world.left(running)["stock:big"] == 4
+
+
+def test_what_mends_a_part_of_a_shortage_comes_in(world: CampaignWorld) -> None:
+    """Codes of two prizes have expired, and prizes without a number have used the rest of the money up."""
+    campaign = world.create()
+    world.save(
+        campaign,
+        prizes=[
+            voucher("video", 1500, stock=5),
+            voucher("music", 900, stock=2),
+            goods("cup", 900, stock=1),
+            money("yuan", 100),
+        ],
+        pools=[
+            pool("gold", 1, {"video": 1, "music": 1, "cup": 1}, conditions={"who": {"tiers": ["gold"]}}),
+            pool("everybody", 0, {"yuan": 1}),
+        ],
+    )
+    tomorrow = world.clock.now() + timedelta(days=1)
+    take_codes_in(world, campaign, "video", 3, tomorrow)
+    take_codes_in(world, campaign, "video", 2)
+    take_codes_in(world, campaign, "music", 2, tomorrow)
+    world.stock(campaign, "cup", 1)
+    world.fund(campaign, 100)
+    world.publish(campaign)
+    world.draw(world.member())
+    world.wait(days=2)
+    world.do(expire_due)
+    take_codes_in(world, campaign, "video", 1)
+    world.stock(campaign, "cup", 1)
+    left = world.left(campaign)
+    assert [left[at] for at in ("budget", "stock:video", "stock:music", "stock:cup")] == [0, 3, 0, 2]
+
+
+def take_codes_in(
+    world: CampaignWorld, campaign: int, prize: str, pieces: int, expires_at: datetime = NEVER
+) -> None:
+    reference = f"PO-{next(world.numbers)}"
+    codes = [NewVoucher(f"{reference}-{number}", None, expires_at) for number in range(pieces)]
+    move(world, supplies.take_in, campaign, reference, prize=prize, codes=codes)
+
+
+def test_pieces_above_the_promise_need_only_what_they_and_others_may_cost(world: CampaignWorld) -> None:
+    """Not the money of prizes without a number, which may be used up."""
+    campaign = world.run(
+        prizes=[money("big", 1000, stock=1), money("yuan", 100)],
+        pools=[
+            pool("gold", 1, {"big": 1}, conditions={"who": {"tiers": ["gold"]}}),
+            pool("everybody", 0, {"yuan": 1}),
+        ],
+        fen=1100,
+    )
+    world.draw(world.member())
+    world.fund(campaign, 999)
+    with pytest.raises(PromiseNotBacked) as refused:
+        world.stock(campaign, "big", 1)
+    assert [fault.detail for fault in refused.value.faults] == ["0.01 yuan more are promised than are there"]
+    world.fund(campaign, 1)
+    world.stock(campaign, "big", 1)
+    assert world.left(campaign)["stock:big"] == 2
 
 
 def test_what_was_won_is_promised_no_more(world: CampaignWorld, running: int) -> None:
