@@ -12,12 +12,13 @@ from typing import NamedTuple
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app.campaigns.models import Draw, PhoneTold, PrizeClaim
+from app.campaigns.models import Campaign, Draw, PhoneTold, PrizeClaim
 from app.campaigns.queries import phone_at_collection
 from app.db.once import insert_once
 from app.identity.queries import Cluster, has_phone
 from app.members import marketing
 from app.rewards import operations as rewards
+from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
 from app.vouchers.interfaces import VoucherSupplier
 
@@ -55,6 +56,9 @@ def claim_voucher(
         now=now,
         phone_wanted=asks and not given and not phone_declined,
     )
+    if award.state is AwardState.FULFILLED:
+        # What was told is kept with the first claim; of one from before there were such rows nobody knows.
+        return collected
     told = PhoneTold.GIVEN if given else PhoneTold.DECLINED if asks else PhoneTold.NOT_ASKED
     drawn = select(Draw.prize, Draw.facts["sku"].as_string()).where(Draw.id == award.draw_id)
     prize, sku = session.connection().execute(drawn).first() or (None, None)
@@ -73,7 +77,11 @@ def claim_voucher(
 
 
 class ClaimView(NamedTuple):
-    """A claim; prize and sku are None for what was granted by hand, marketing is what was said with it."""
+    """A claim; prize and sku are None for what was granted by hand.
+
+    marketing: what was said with the claim, and nothing that may be acted on; agrees_now: whether the person
+    agrees to marketing of the brand by phone at present, whatever account and occasion it was said with.
+    """
 
     award_id: int
     person_id: int
@@ -82,14 +90,31 @@ class ClaimView(NamedTuple):
     phone: PhoneTold
     marketing: bool
     claimed_at: datetime
+    agrees_now: bool
 
 
 def claims(session: Session, *, campaign_id: int, limit: int = 200) -> Sequence[ClaimView]:
-    """Return who claimed vouchers of a campaign, the latest first."""
+    """Return who claimed vouchers of a campaign, the latest first; two statements."""
+    row = PrizeClaim
     wanted = (
-        select(*(getattr(PrizeClaim, name) for name in ClaimView._fields))
-        .where(PrizeClaim.campaign_id == campaign_id)
-        .order_by(PrizeClaim.claimed_at.desc(), PrizeClaim.award_id.desc())
+        select(
+            Campaign.brand_id,
+            row.award_id,
+            row.person_id,
+            row.prize,
+            row.sku,
+            row.phone,
+            row.marketing,
+            row.claimed_at,
+        )
+        .join(Campaign, Campaign.id == row.campaign_id)
+        .where(row.campaign_id == campaign_id)
+        .order_by(row.claimed_at.desc(), row.award_id.desc())
         .limit(limit)
     )
-    return [ClaimView(*row) for row in session.execute(wanted)]
+    found = session.connection().execute(wanted).all()
+    if not found:
+        return []
+    persons = {claim.person_id for claim in found}
+    agreeing = marketing.who_agrees(session, person_ids=persons, brand_id=found[0].brand_id)
+    return [ClaimView(*told, agrees_now=told[1] in agreeing) for _, *told in found]

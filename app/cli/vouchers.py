@@ -105,7 +105,10 @@ def files(cli: Cli, /, *, name: str, as_json: bool) -> None:
 @json_option
 @pass_cli
 def claims(cli: Cli, /, *, name: str, limit: int, as_json: bool) -> None:
-    """Show who claimed vouchers with which product, and what they said to phone and marketing."""
+    """Show who claimed vouchers with which product, and what they said to phone and marketing.
+
+    Only agrees_now says who may be called at present: what was said with a claim may have been taken back.
+    """
     found = cli.read(
         lambda session: claiming.claims(session, campaign_id=find_campaign(session, name), limit=limit)
     )
@@ -117,6 +120,7 @@ def claims(cli: Cli, /, *, name: str, limit: int, as_json: bool) -> None:
             "sku": claim.sku,
             "phone": str(claim.phone),
             "marketing": claim.marketing,
+            "agrees_now": claim.agrees_now,
         }
         for claim in found
     ]

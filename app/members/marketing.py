@@ -8,9 +8,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.identity.clusters import lock_cluster
+from app.identity.models import Person
 from app.identity.queries import has_phone
 from app.kernel.ids import new_id
 from app.members import queries
@@ -20,13 +21,14 @@ from app.members.models import AgeBand, MarketingConsent
 def agree(session: Session, *, person_id: int, brand_id: int, origin: str, now: datetime) -> bool:
     """Keep that a person agrees to marketing of a brand by phone; return whether they agree now.
 
-    It counts for adults who have joined and shown a number: of others nothing is kept. Who agrees already
+    It counts for adults who have joined, agree to the privacy policy of the time and have shown a number: of
+    others nothing is kept. Who agrees already
     agrees once; the cluster is locked, so that two answers at once are one. `origin` says where it was asked,
-    such as "voucher". The text that was shown is part of the policy of the time.
+    such as "voucher". The text that was shown is part of that policy.
     """
     cluster = lock_cluster(session, person_id=person_id)
     member = queries.membership(session, person_ids=cluster.person_ids)
-    if member is None or member.age_band is not AgeBand.ADULT:
+    if member is None or member.age_band is not AgeBand.ADULT or not member.consent_is_current:
         return False
     if not has_phone(session, person_ids=cluster.person_ids):
         return False
@@ -60,3 +62,22 @@ def agrees(session: Session, *, person_ids: Collection[int], brand_id: int | Non
     if brand_id is not None:
         wanted = wanted.where(MarketingConsent.brand_id == brand_id)
     return session.connection().execute(wanted.limit(1)).first() is not None
+
+
+def who_agrees(session: Session, *, person_ids: Collection[int], brand_id: int) -> frozenset[int]:
+    """Return those persons who agree to marketing of a brand by phone, whichever of their accounts said so.
+
+    One statement however many are asked about.
+    """
+    asked, same = aliased(Person), aliased(Person)
+    agreed = (
+        select(MarketingConsent.id)
+        .join(same, same.id == MarketingConsent.person_id)
+        .where(
+            same.one_id == asked.one_id,
+            MarketingConsent.brand_id == brand_id,
+            MarketingConsent.withdrawn_at.is_(None),
+        )
+    )
+    wanted = select(asked.id).where(asked.id.in_(person_ids), agreed.exists())
+    return frozenset(session.connection().execute(wanted).scalars())

@@ -84,10 +84,10 @@ def test_a_voucher_is_collected_and_shown_to_its_winner_only(shop: Shop) -> None
     assert "SECRET" not in str(stored)
 
 
-def _claims(shop: Shop) -> list[tuple[PhoneTold, bool]]:
+def _claims(shop: Shop) -> list[tuple[PhoneTold, bool, bool]]:
     with shop.container.db.read() as session:
         found = claiming.claims(session, campaign_id=shop.ids["campaign"])
-    return [(claim.phone, claim.marketing) for claim in found]
+    return [(claim.phone, claim.marketing, claim.agrees_now) for claim in found]
 
 
 def test_a_claim_asks_for_the_phone_and_may_be_answered_with_no(shop: Shop) -> None:
@@ -100,7 +100,9 @@ def test_a_claim_asks_for_the_phone_and_may_be_answered_with_no(shop: Shop) -> N
     declined = shopper.collect(award, marketing_consent=True)
     assert declined.json()["voucher"]["code"] == "SECRET-CODE-1"
     shopper.collect(award)
-    assert _claims(shop) == [(PhoneTold.DECLINED, False)], "once; and without a number nothing to agree to"
+    assert _claims(shop) == [(PhoneTold.DECLINED, False, False)], (
+        "once; and without a number nothing to agree to"
+    )
     assert shopper.ok("GET", "/me")["marketing_consent"] is False
 
 
@@ -110,11 +112,11 @@ def test_marketing_takes_a_consent_of_its_own_and_one_tap_ends_it(shop: Shop) ->
     award = _award(shop, shopper)
     assert shopper.ok("GET", "/me")["marketing_consent"] is False, "giving a number is no consent"
     assert shopper.collect(award, phone_declined=False, marketing_consent=True).status_code == 200
-    assert _claims(shop) == [(PhoneTold.GIVEN, True)]
+    assert _claims(shop) == [(PhoneTold.GIVEN, True, True)]
     assert shopper.ok("GET", "/me")["marketing_consent"] is True
     assert shopper.call("DELETE", "/consents/marketing").status_code == 204
     assert shopper.ok("GET", "/me")["marketing_consent"] is False
-    assert _claims(shop) == [(PhoneTold.GIVEN, True)], "what was said is what was said"
+    assert _claims(shop) == [(PhoneTold.GIVEN, True, False)], "what was said is what was said"
 
 
 def test_a_stock_without_a_good_code_keeps_the_award(shop: Shop) -> None:

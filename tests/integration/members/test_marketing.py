@@ -8,7 +8,7 @@ from app.members import operations as members
 from app.members.models import AgeBand, MarketingConsent
 from app.organisation.operations import create_brand
 from tests.factories.people import People, phone
-from tests.integration.members.conftest import Join
+from tests.integration.members.conftest import Join, publish
 
 
 @pytest.fixture
@@ -49,6 +49,22 @@ def test_without_a_number_or_before_joining_there_is_nothing_to_agree_to(
     assert not agree(people, guest, brand)
     assert not agree(people, member, brand)
     assert rows(people) == 0
+
+
+def test_without_the_policy_of_the_time_there_is_nothing_to_agree_to(
+    people: People, join: Join, brand: int
+) -> None:
+    person, now = people.login("o-1").person_id, people.clock.now()
+    people.attach(person, phone(1))
+    join(person)
+    publish(people, "2")
+    assert not agree(people, person, brand), "they have not seen it yet"
+    join(person, policy_version="2")
+    members.withdraw_consent(people.session, person_id=person, now=now)
+    assert not agree(people, person, brand)
+    assert rows(people) == 0
+    join(person, policy_version="2")
+    assert agree(people, person, brand)
 
 
 @pytest.mark.parametrize("band", [AgeBand.TEEN_14_17, AgeBand.UNDER_14])
