@@ -16,6 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.campaigns import operations as campaigns
 from app.campaigns import unlocking
+from app.campaigns.watch import watch_budgets
 from app.codes import market
 from app.factory import Container
 from app.goods import operations as goods
@@ -147,6 +148,12 @@ def expire_vouchers(container: Container) -> int:
     return container.db.transact(lambda session: vouchers.expire_due(session, now=now))
 
 
+def watch_campaigns(container: Container) -> int:
+    """Warn of budgets that hold less than the prizes in stock may cost."""
+    now, book = container.clock.now(), container.campaign_book
+    return container.db.transact(lambda session: watch_budgets(session, book=book, now=now))
+
+
 def watch_risk(container: Container) -> int:
     """Mark whom the risk rules hit, and warn of them."""
     now, db = container.clock.now(), container.db
@@ -212,6 +219,7 @@ JOBS = (
     Job("lapse", 60.0, lapse, final=True),
     Job("tell", 30.0, tell),
     Job("expire_vouchers", 60.0, expire_vouchers, final=True),
+    Job("watch_campaigns", 60.0, watch_campaigns),
     Job("watch_risk", 60.0, watch_risk),
     Job("end_campaigns", 60.0, end_campaigns, final=True),
     Job("end_sessions", 600.0, end_sessions),

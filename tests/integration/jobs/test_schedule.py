@@ -87,3 +87,7 @@ def test_ended_sessions_go_in_as_many_portions_as_it_takes(container: Container,
 def test_a_job_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "_SECONDS", 0.0)
     assert schedule._portions(lambda: 3) == 3
+
+
+def test_budgets_are_watched(container: Container) -> None:
+    assert _run(container, "watch_campaigns") == 0
