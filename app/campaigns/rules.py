@@ -394,7 +394,8 @@ class Rules:
         """Return what each budget keeps for each piece of the limited prizes that it pays, in fen (art. 15).
 
         It is the most that a piece may cost, multipliers counted. A prize that two budgets may pay is kept
-        for by both: which one its pieces will be won out of, nobody knows.
+        for by both: which one its pieces will be won out of, nobody knows. What a lapse returns goes to one
+        of them, so a piece that comes back may leave the other short (`app.campaigns.watch`).
         """
         limited = {prize.key: self.most_fen(prize) for prize in self.prizes if prize.stock is not None}
         return {

@@ -76,7 +76,10 @@ class Terms(NamedTuple):
         )
 
     def returned(self) -> list[Transfer]:
-        """Return the transfers that give an award's money and piece back to where they came from."""
+        """Return the transfers that give an award's money and piece back to where they came from.
+
+        It is the money of this award, which may be less than what the next one of the piece costs.
+        """
         movements = []
         if self.budget_account is not None and self.committed_account is not None:
             movements.append(
