@@ -117,4 +117,16 @@ def claims(session: Session, *, campaign_id: int, limit: int = 200) -> Sequence[
         return []
     persons = {claim.person_id for claim in found}
     agreeing = marketing.who_agrees(session, person_ids=persons, brand_id=found[0].brand_id)
-    return [ClaimView(*told, agrees_now=told[1] in agreeing) for _, *told in found]
+    return [
+        ClaimView(
+            award_id=claim.award_id,
+            person_id=claim.person_id,
+            prize=claim.prize,
+            sku=claim.sku,
+            phone=claim.phone,
+            marketing=claim.marketing,
+            claimed_at=claim.claimed_at,
+            agrees_now=claim.person_id in agreeing,
+        )
+        for claim in found
+    ]
