@@ -260,7 +260,7 @@ class Record:
             trusted = self._may_join(it) and not (shown_anew and self._overused(it))
             if trusted and roots[settled.person_id] != roots[it.person_id]:
                 self._link(it, known, roots, settled)
-            if roots[settled.person_id] == roots[it.person_id]:
+            if roots.get(it.person_id, it.root) == roots[settled.person_id]:
                 # What somebody else shows is not theirs: the openid seen last is the one that is paid.
                 touch(self._session, it.id, now=self._now)
 
