@@ -148,9 +148,10 @@ class OpenBills(BillEffect):
             known = self._gateway.query(payer, number)
             if known.outcome not in _ASK_AGAIN:
                 return known
-            if known.state is not None and known.state not in _BEFORE_CONFIRMING:
+            taken_in_app = payer.method.taken_in_app
+            if known.state is not None and not (taken_in_app and known.state in _BEFORE_CONFIRMING):
                 return known
-            # Unknown there, or not confirmed yet: only opening tells the package_info.
+            # Unknown there, or not confirmed yet in the app: only opening tells the package_info.
         answer = self._gateway.open(request.request)
         if answer.outcome is TransferOutcome.REFUSED:
             known = self._gateway.query(payer, number)

@@ -8,14 +8,18 @@ from sqlalchemy import select, text, update
 
 from app.alerts.queries import open_alerts
 from app.kernel import boundaries
+from app.kernel.actor import SYSTEM
+from app.organisation.models import AppKind
+from app.organisation.operations import register_app
 from app.outbox.models import FinishedMessage, OutboxMessage
 from app.outbox.operations import replay
 from app.outbox.queries import parked
 from app.payouts import operations
-from app.payouts.interfaces import TransferAnswer, TransferOutcome, TransferState
+from app.payouts.interfaces import PayMethod, ReportInfo, TransferAnswer, TransferOutcome, TransferState
+from app.payouts.limits import PACKET_TEXTS
 from app.payouts.states import BillState, PayerState
 from app.rewards.models import AwardState
-from tests.factories.prizes import OPERATOR, PrizeWorld
+from tests.factories.prizes import OPERATOR, PrizeWorld, payer_details
 from tests.support.scripted_pay import Hiccup
 
 SYSTEM_ERROR = TransferAnswer(TransferOutcome.RETRY_SAME, code="SYSTEM_ERROR", http_status=500)
@@ -94,6 +98,42 @@ def test_a_bill_that_ended_meanwhile_is_not_opened_again(world: PrizeWorld) -> N
     assert world.pay.calls == [("open", bill.bill_no), ("query", bill.bill_no)]
     assert bill_states(world) == [BillState.SUCCESS]
     assert world.books()["paid"] == 100
+
+
+def test_a_packet_that_is_in_the_chat_is_not_sent_again(world: PrizeWorld) -> None:
+    """A service account hands nothing over to an app, so what a query tells is all there is to know."""
+    service = world.do(register_app, appid="wxservice", secret="s", kind=AppKind.SERVICE)
+    packets = payer_details(
+        (service,),
+        mchid="1900000003",
+        method=PayMethod.SERVICE_RED_PACKET,
+        apiv2_key="0" * 32,
+        client_certificate="-----BEGIN CERTIFICATE-----",
+        scene_id="",
+        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in PACKET_TEXTS),
+        notify_url=None,
+        product_max_fen=20_000,
+    )
+    person = world.person(app_id=service)
+    bill = world.do(
+        operations.open_bill,
+        award_id=77,
+        brand_id=world.brand_id,
+        person_id=person,
+        person_ids=world.cluster(person).person_ids,
+        app_id=world.app_id,
+        payer_id=world.do(operations.save_payer, payer=packets, actor=OPERATOR),
+        amount_fen=100,
+        remark="扫码奖励",
+        actor=SYSTEM,
+    )
+    world.pay.script.append(Hiccup("open", SYSTEM_ERROR, after=True))
+    world.drain()
+    world.clock.advance(timedelta(minutes=1))
+    world.drain()
+    assert world.pay.calls == [("open", bill.bill_no), ("query", bill.bill_no)]
+    assert bill_states(world) == [BillState.WAIT_USER_CONFIRM]
+    assert waiting(world) == []
 
 
 def test_going_too_fast_is_no_failure(world: PrizeWorld) -> None:
