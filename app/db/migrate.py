@@ -36,7 +36,8 @@ def upgrade(db: Database, *, to: str = "head") -> None:
     """Run the migrations that `db` lacks; each is one re-runnable step.
 
     SQLite changes a CHECK by copying the table, which must not be refused for the rows that refer to it: its
-    foreign keys rest meanwhile, and are asked afterwards. Raises IntegrityError when one is broken.
+    foreign keys rest meanwhile. They are asked before: a broken one raises IntegrityError and nothing is
+    changed. And they are asked afterwards, when what broke one is committed and a backup has to be restored.
     """
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415
@@ -45,6 +46,8 @@ def upgrade(db: Database, *, to: str = "head") -> None:
     config.set_main_option("script_location", str(_FOLDER))
     with db.engine.connect() as connection, _resting_references(connection):
         config.attributes["connection"] = connection
+        _require_references(connection)
+        connection.rollback()
         command.upgrade(config, to)
         _require_references(connection)
         connection.commit()

@@ -53,4 +53,5 @@ def test_a_reference_that_was_broken_before_is_not_passed_over(database: Databas
     database.dispose()
     with pytest.raises(IntegrityError, match="login_sessions"):
         migrate.upgrade(database)
+    assert migrate.current(database) == BEFORE, "nothing was changed"
     database.dispose()
