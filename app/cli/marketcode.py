@@ -18,6 +18,7 @@ from app.codes.models import OrderState
 from app.codes.outcome import Placement
 from app.kernel.json import Json
 from app.organisation import queries as organisation
+from app.organisation.models import AppKind
 
 
 @click.group()
@@ -50,7 +51,7 @@ def save_account(cli: Cli, /, *, appid: str, opens: str, secret_env: str, key_en
     secret, key, now = secret_from(secret_env), secret_from(key_env), cli.container.clock.now()
 
     def work(session: Session) -> None:
-        opened = organisation.app_by_appid(session, appid=opens)
+        opened = organisation.app_by_appid(session, appid=opens, kind=AppKind.MINIPROGRAM)
         market.save_account(session, app_id=opened.id, appid=appid, secret=secret, file_key=key, now=now)
 
     cli.act(Act.APP_SAVED, work, on=f"service account {appid}", detail={"opens": opens})

@@ -12,6 +12,8 @@ from click.testing import Result
 from sqlalchemy import func, select, update
 
 from app.codes.models import CodeClaim, MarketOrder, Scan
+from app.organisation.models import AppKind
+from app.organisation.operations import register_app
 from app.outbox.models import OutboxMessage
 from tests.support.operators import shop_shell
 from tests.support.sandbox import SandboxRefusedError
@@ -94,6 +96,16 @@ def press(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("FILE_KEY", KEY)
     made.run("account", account, "--opens", APPID, "--secret-env", "SERVICE_SECRET", "--key-env", "FILE_KEY")
     return made
+
+
+def test_codes_open_mini_programs_alone(press: Press) -> None:
+    shop = press.shop
+    now = shop.container.clock.now()
+    shop.container.db.transact(
+        lambda session: register_app(session, appid="wxchat", secret="s", kind=AppKind.SERVICE, now=now)
+    )
+    keys = ("--secret-env", "SERVICE_SECRET", "--key-env", "FILE_KEY")
+    assert "of this kind" in press.run("account", press.account, "--opens", "wxchat", *keys, ok=False)
 
 
 def _refused(shopper: Shopper, body: dict[str, str]) -> str:
