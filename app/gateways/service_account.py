@@ -1,4 +1,4 @@
-"""Who visits a page: the ServiceAccountGateway that identity asks for, and one without a platform.
+"""Who visits a page: the ServiceAccountGateway that identity asks for.
 
 A code is good for one use, so nothing is tried again: whoever was not recognised opens the page once more.
 """
@@ -53,14 +53,6 @@ class WeChatServiceAccount:
         except PlatformFault as fault:
             error = _error(fault)
         raise error
-
-
-class NullServiceAccount:
-    """The ServiceAccountGateway of an installation that is not connected to WeChat: says so, always."""
-
-    def code_to_visitor(self, app: AppCredentials, code: str) -> Visitor:
-        """Raise PlatformRefused."""
-        raise PlatformRefused("WeChat is not connected: set SAOMA_WECHAT_API_URL")
 
 
 def _read(answer: Mapping[str, object]) -> Visitor:

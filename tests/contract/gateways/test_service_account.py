@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.gateways.service_account import NullServiceAccount, WeChatServiceAccount
+from app.gateways.service_account import WeChatServiceAccount
 from app.gateways.wechat import WeChatApi
 from app.identity.interfaces import (
     AppCredentials,
@@ -79,11 +79,9 @@ def test_faults_are_told_apart(
         gateway.code_to_visitor(account, code)
 
 
-@pytest.mark.parametrize("real", [True, False])
 def test_what_settings_cause_is_for_an_operator(
-    sandbox: SandboxProcess, account: AppCredentials, gateway: ServiceAccountGateway, *, real: bool
+    sandbox: SandboxProcess, account: AppCredentials, gateway: ServiceAccountGateway
 ) -> None:
-    chosen: ServiceAccountGateway = gateway if real else NullServiceAccount()
     code = sandbox.oauth_code(sandbox.shopper()["id"], account.appid)
     with pytest.raises(PlatformRefused):
-        chosen.code_to_visitor(AppCredentials(account.appid, "wrong-secret"), code)
+        gateway.code_to_visitor(AppCredentials(account.appid, "wrong-secret"), code)
