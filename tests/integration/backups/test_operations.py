@@ -269,9 +269,11 @@ def test_any_password_reaches_the_server_and_none_the_list_of_processes(
     monkeypatch.setattr(mariadb.subprocess, "Popen", watched)
     with clean_db.engine.connect() as connection:
         name = connection.execute(text("SELECT DATABASE()")).scalar_one()
-        connection.execute(text("CREATE USER keeper@'127.0.0.1' IDENTIFIED BY :word"), {"word": password})
-        connection.execute(text(f"GRANT ALL ON `{name}`.* TO keeper@'127.0.0.1'"))
-    url = clean_db.engine.url.set(username="keeper", password=password)
+        # All workers share the server, and its users with it.
+        user = f"keeper_{name}"
+        connection.execute(text(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY :word"), {"word": password})
+        connection.execute(text(f"GRANT ALL ON `{name}`.* TO {user}@'127.0.0.1'"))
+    url = clean_db.engine.url.set(username=user, password=password)
     mine = Database(url.render_as_string(hide_password=False))
     try:
         made = _make(mine, secrets.ring(), clock, tmp_path / "saoma.backup")
@@ -279,7 +281,7 @@ def test_any_password_reaches_the_server_and_none_the_list_of_processes(
     finally:
         mine.dispose()
         with clean_db.engine.connect() as connection:
-            connection.execute(text("DROP USER keeper@'127.0.0.1'"))
+            connection.execute(text(f"DROP USER {user}@'127.0.0.1'"))
     (command,) = seen
     assert not [argument for argument in command if password in argument]
     assert not Path(command[1].partition("=")[2]).exists()
