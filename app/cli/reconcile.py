@@ -13,6 +13,7 @@ from app.kernel.fen import format_yuan
 from app.payouts import queries as payouts
 from app.reconciliation import balances, closing, operations, queries
 from app.reconciliation.advice import advice
+from app.reconciliation.asking import BALANCE_TOPIC, FETCH_TOPIC
 from app.reconciliation.days import read_day
 from app.reconciliation.export import (
     DAY_COLUMNS,
@@ -55,9 +56,7 @@ def run(cli: Cli, /, *, mchid: str, day: str) -> None:
     def ask(session: Session) -> list[tuple[str, int]]:
         bills = operations.ask(session, payer_id=payer_id, day=wanted, now=now)
         held = balances.ask_balances(session, payer_id=payer_id, day=wanted, now=now)
-        return [(operations.FETCH_TOPIC, one) for one in bills] + [
-            (balances.BALANCE_TOPIC, one) for one in held
-        ]
+        return [(FETCH_TOPIC, one) for one in bills] + [(BALANCE_TOPIC, one) for one in held]
 
     for topic, message in cli.act(Act.STATEMENT_ASKED, ask, on=f"statement {mchid} {wanted}"):
         cli.container.drainer.deliver(topic, message)

@@ -26,14 +26,13 @@ from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.fen import format_yuan
 from app.kernel.ids import new_id
-from app.outbox.operations import enqueue
 from app.payouts import queries as payouts
 from app.reconciliation import queries
+from app.reconciliation.asking import ask_once
 from app.reconciliation.interfaces import AccountType
 from app.reconciliation.models import DayBalance, StatementDifference, StatementPayer
-from app.reconciliation.states import BalanceState, BalanceUse, DifferenceKind, DifferenceState
+from app.reconciliation.states import BalanceUse, DifferenceKind, DifferenceState
 
-BALANCE_TOPIC = "reconciliation.balance"
 BALANCE_ALERT = "reconciliation.balance"
 REFUSED_ALERT = "reconciliation.balance_refused"
 NUMBER = "balance at the day's end"
@@ -62,37 +61,10 @@ def ask_balances(session: Session, *, payer_id: int, day: date, now: datetime) -
     """
     if queries.balance_use(session, payer_id=payer_id) is not BalanceUse.ON:
         return []
-    return [_ask(session, payer_id, day.isoformat(), account, now) for account in AccountType]
-
-
-def _ask(session: Session, payer_id: int, day: str, account: AccountType, now: datetime) -> int:
-    found = select(DayBalance.message_id).where(
-        DayBalance.payer_id == payer_id, DayBalance.day == day, DayBalance.account == account
-    )
-    known = session.connection().execute(found).scalar()
-    if known is not None:
-        return int(known)
-    balance_id = new_id()
-    message_id = enqueue(
-        session,
-        topic=BALANCE_TOPIC,
-        key=f"{payer_id}:{day}:{account.value}",
-        payload={"balance": balance_id},
-        now=now,
-        group=str(payer_id),
-    )
-    row = {
-        "id": balance_id,
-        "payer_id": payer_id,
-        "day": day,
-        "account": account,
-        "state": BalanceState.PENDING,
-        "message_id": message_id,
-        "asked_at": now,
-    }
-    if not insert_once(session, insert(DayBalance), row):
-        return int(session.connection().execute(found).scalar_one())
-    return message_id
+    return [
+        ask_once(session, DayBalance, payer_id=payer_id, day=day, account=account, now=now)
+        for account in AccountType
+    ]
 
 
 def refuse(session: Session, *, payer_id: int, said: str, now: datetime) -> None:

@@ -25,7 +25,8 @@ from app.outbox.contracts import (
 from app.payouts.interfaces import PayerCredentials
 from app.payouts.models import Payer
 from app.payouts.queries import credentials
-from app.reconciliation import balances, operations, queries
+from app.reconciliation import balances, queries
+from app.reconciliation.asking import BALANCE_TOPIC, FETCH_TOPIC
 from app.reconciliation.bill_file import BillFile
 from app.reconciliation.closing import statement_path
 from app.reconciliation.days import read_day
@@ -71,7 +72,7 @@ class FetchStatements:
     Repeating it harms nothing: a bill of a day that is over never changes, and is written whole or not.
     """
 
-    topic: str = operations.FETCH_TOPIC
+    topic: str = FETCH_TOPIC
     kind: EffectKind = EffectKind.IDEMPOTENT
     batch_size: int = 4
     concurrency: int = 2
@@ -187,7 +188,7 @@ class BalanceCall:
 class FetchBalances:
     """The effect reconciliation.balance: asks what an account held at a day's end. Repeating is harmless."""
 
-    topic: str = balances.BALANCE_TOPIC
+    topic: str = BALANCE_TOPIC
     kind: EffectKind = EffectKind.IDEMPOTENT
     batch_size: int = 4
     concurrency: int = 2

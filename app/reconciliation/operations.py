@@ -17,11 +17,11 @@ from app.db.once import insert_once
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.ids import new_id
 from app.ledger.models import Account, TransferRow
-from app.outbox.operations import enqueue
 from app.payouts import queries as payouts
 from app.payouts.models import Bill, Payer
 from app.payouts.queries import PAID_PURPOSE
 from app.reconciliation import queries
+from app.reconciliation.asking import ask_once
 from app.reconciliation.balances import BALANCE_ALERT, ask_balances, compare
 from app.reconciliation.bill_file import BillFile
 from app.reconciliation.days import KEPT_DAYS, bounds, day_of, last_ready, read_day
@@ -42,10 +42,8 @@ from app.reconciliation.states import (
     BalanceUse,
     DifferenceKind,
     DifferenceState,
-    StatementState,
 )
 
-FETCH_TOPIC = "reconciliation.fetch"
 DIFFERENCES_ALERT = "reconciliation.differences"
 _ROWS = 500
 # It has an alert of its own.
@@ -77,38 +75,10 @@ def ask(session: Session, *, payer_id: int, day: date, now: datetime) -> list[in
         raise BadDay(
             f"bills are to be had of the last {KEPT_DAYS} days, from 10:05 on the next day in Beijing"
         )
-    return [_ask(session, payer_id, day.isoformat(), account, now) for account in AccountType]
-
-
-def _ask(session: Session, payer_id: int, day: str, account: AccountType, now: datetime) -> int:
-    found = select(Statement.message_id).where(
-        Statement.payer_id == payer_id, Statement.day == day, Statement.account == account
-    )
-    known = session.connection().execute(found).scalar()
-    if known is not None:
-        return int(known)
-    statement_id = new_id()
-    message_id = enqueue(
-        session,
-        topic=FETCH_TOPIC,
-        key=f"{payer_id}:{day}:{account.value}",
-        payload={"statement": statement_id},
-        now=now,
-        group=str(payer_id),
-    )
-    row = {
-        "id": statement_id,
-        "payer_id": payer_id,
-        "day": day,
-        "account": account,
-        "state": StatementState.PENDING,
-        "message_id": message_id,
-        "gaps": 0,
-        "asked_at": now,
-    }
-    if not insert_once(session, insert(Statement), row):
-        return int(session.connection().execute(found).scalar_one())
-    return message_id
+    return [
+        ask_once(session, Statement, payer_id=payer_id, day=day, account=account, now=now)
+        for account in AccountType
+    ]
 
 
 def ask_due(session: Session, *, now: datetime, limit: int = 20) -> int:

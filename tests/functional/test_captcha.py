@@ -11,16 +11,14 @@ import requests
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.campaigns.risk_rules import switch_rules
 from app.codes.models import Scan
 from app.risk.captchas import MOST_FAILED
 from app.risk.lists import Level, ListKind, Step, SubjectKind
 from app.risk.measures import Measure
-from app.risk.models import Mode
 from app.risk.operations import put_on_list
-from app.risk.policies import save_policy
 from app.risk.policy import Policy, Rule
 from app.risk.watch import TIME_TO_VERIFY, hits, marks, sweep
+from tests.factories.risk import switch_on
 from tests.support.sandbox import MerchantAccount, SandboxProcess
 from tests.support.shop import OLGA, Shop, Shopper, open_shop
 
@@ -50,21 +48,9 @@ def guarded(
     }
     with open_shop(sqlite_url, tmp_path, *platform, **environment) as shop:
         now, brand = shop.container.clock.now(), shop.ids["brand"]
-
-        def work(session: Session) -> None:
-            version = save_policy(session, brand_id=brand, document=RULES.to_json(), now=now, actor=OLGA)
-            switch_rules(
-                session,
-                brand_id=brand,
-                mode=Mode.ENFORCE,
-                version=version,
-                reason="test",
-                now=now,
-                actor=OLGA,
-                captchas=True,
-            )
-
-        shop.container.db.transact(work)
+        shop.container.db.transact(
+            lambda session: switch_on(session, brand_id=brand, rules=RULES, now=now, captchas=True)
+        )
         yield shop
 
 

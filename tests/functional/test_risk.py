@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 
-from app.campaigns.risk_rules import switch_rules
 from app.risk.lists import Level
 from app.risk.measures import Measure
-from app.risk.models import Mode
-from app.risk.policies import save_policy
 from app.risk.policy import Policy, Rule
 from app.risk.watch import hits
+from tests.factories.risk import switch_on
 from tests.support.sandbox import MerchantAccount, SandboxProcess
-from tests.support.shop import OLGA, Shop, open_shop
+from tests.support.shop import Shop, open_shop
 
 RULES = Policy(
     (
@@ -34,20 +31,7 @@ def guarded(
     """An installation that asks for ranks, with rules on them."""
     with open_shop(sqlite_url, tmp_path, *platform, SAOMA_RISK_RANK="1") as shop:
         now, brand = shop.container.clock.now(), shop.ids["brand"]
-
-        def work(session: Session) -> None:
-            version = save_policy(session, brand_id=brand, document=RULES.to_json(), now=now, actor=OLGA)
-            switch_rules(
-                session,
-                brand_id=brand,
-                mode=Mode.ENFORCE,
-                version=version,
-                reason="test",
-                now=now,
-                actor=OLGA,
-            )
-
-        shop.container.db.transact(work)
+        shop.container.db.transact(lambda session: switch_on(session, brand_id=brand, rules=RULES, now=now))
         yield shop
 
 

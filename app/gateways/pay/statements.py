@@ -21,8 +21,8 @@ import requests
 
 from app.gateways.http import check_origin, make_session, pieces, run_within
 from app.gateways.pay.answers import text_of
-from app.gateways.pay.client import PayClient, Unverified
-from app.gateways.pay.credentials import CredentialFault
+from app.gateways.pay.client import PayClient
+from app.gateways.pay.failures import FAILURES, Failure, failure, refusal
 from app.payouts.interfaces import PayerCredentials
 from app.reconciliation.interfaces import AccountType, FetchAnswer, FetchOutcome
 
@@ -35,10 +35,6 @@ _STALE_SECONDS = 3600
 _OUTCOMES = {
     "NO_STATEMENT_EXIST": FetchOutcome.EMPTY,
     "STATEMENT_CREATING": FetchOutcome.CREATING,
-    "SYSTEM_ERROR": FetchOutcome.RETRY,
-    "FREQUENCY_LIMITED": FetchOutcome.RETRY,
-    "FREQUENCY_LIMIT_EXCEED": FetchOutcome.RETRY,
-    "RATELIMIT_EXCEEDED": FetchOutcome.RETRY,
 }
 
 
@@ -80,21 +76,15 @@ class WeChatPayStatements:
             reply = client.get(f"{_BILL}?{urlencode(query)}")
             body: dict[str, Any] = reply.body if isinstance(reply.body, dict) else {}
             if not 200 <= reply.http_status < 300:
-                return _refusal(reply.http_status, body)
+                return _without(refusal(reply))
             url, digest = text_of(body, "download_url"), text_of(body, "hash_value")
             if url is None or digest is None or body.get("hash_type") != "SHA1":
                 return FetchAnswer(FetchOutcome.RETRY, code="unreadable", message="no address or no SHA1")
             return self._download(client, _target(url), digest.lower(), into)
-        except CredentialFault as fault:
-            return FetchAnswer(FetchOutcome.REFUSED, code="local", message=str(fault))
-        except Unverified as reason:
-            return FetchAnswer(FetchOutcome.RETRY, code="unverified", message=str(reason))
+        except FAILURES as error:
+            return _without(failure(error))
         except _Unusable as reason:
             return FetchAnswer(FetchOutcome.RETRY, code="unusable", message=str(reason))
-        except requests.Timeout:
-            return FetchAnswer(FetchOutcome.RETRY, code="timeout")
-        except requests.RequestException:
-            return FetchAnswer(FetchOutcome.RETRY, code="network")
 
     def _download(self, client: PayClient, target: str, digest: str, into: Path) -> FetchAnswer:
         into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,13 +118,10 @@ class NullStatements:
         )
 
 
-def _refusal(http_status: int, body: dict[str, Any]) -> FetchAnswer:
-    code = text_of(body, "code")
-    if code is None:
-        outcome = FetchOutcome.RETRY if http_status >= 500 else FetchOutcome.REFUSED
-        return FetchAnswer(outcome, code="unreadable", message=f"HTTP {http_status}")
-    outcome = _OUTCOMES.get(code, FetchOutcome.REFUSED)
-    return FetchAnswer(outcome, code=code[:64], message=(text_of(body, "message") or "")[:200])
+def _without(failed: Failure) -> FetchAnswer:
+    otherwise = FetchOutcome.RETRY if failed.again else FetchOutcome.REFUSED
+    outcome = _OUTCOMES.get(failed.code, otherwise)
+    return FetchAnswer(outcome, code=failed.code, message=failed.message)
 
 
 def _target(url: str) -> str:

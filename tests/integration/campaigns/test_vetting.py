@@ -29,11 +29,11 @@ from app.risk.lists import Level, ListKind, Step, SubjectKind
 from app.risk.measures import Measure
 from app.risk.models import Mode, RiskCounter
 from app.risk.operations import put_on_list
-from app.risk.policies import save_policy
 from app.risk.policy import STANDARD, Policy, Rule
 from app.risk.watch import hits, note_hit
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.factories.risk import switch_on
 from tests.factories.store_world import StoreWorld
 
 ONE_YUAN = {"prizes": [money("yuan", 100)], "pools": [pool("everybody", 0, {"yuan": 1})]}
@@ -49,17 +49,11 @@ class Street:
 
     def rules(self, *rules: Rule, mode: Mode = Mode.ENFORCE, captchas: bool = False, **more: Any) -> None:
         """Save and switch on."""
-        document = Policy(rules).to_json()
-        version = self.world.do(
-            save_policy, brand_id=self.world.brand_id, document=document, actor=OLGA, **more
-        )
         self.world.do(
-            switch_rules,
+            switch_on,
             brand_id=self.world.brand_id,
-            version=version,
+            rules=Policy(rules),
             mode=mode,
-            reason="tried",
-            actor=OLGA,
             captchas=captchas,
             **more,
         )

@@ -15,6 +15,7 @@ from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from app.payouts.interfaces import PayerCredentials
 from app.reconciliation import balances, operations, queries
+from app.reconciliation.asking import BALANCE_TOPIC
 from app.reconciliation.handlers import FetchBalances
 from app.reconciliation.interfaces import AccountType, BalanceAnswer, BalanceOutcome
 from app.reconciliation.models import DayBalance
@@ -73,7 +74,7 @@ class Desk:
         """Let what is asked for, and due, be answered."""
         wanted = select(DayBalance.message_id).where(DayBalance.state == BalanceState.PENDING)
         for message_id in self.books.world.read(lambda session: session.scalars(wanted).all()):
-            self.books.world.drainer.deliver(balances.BALANCE_TOPIC, message_id)
+            self.books.world.drainer.deliver(BALANCE_TOPIC, message_id)
 
     def later(self) -> None:
         """Three hours on, let what is due be answered."""
