@@ -4,17 +4,17 @@ import json
 import re
 from typing import Any
 
-from apispec import APISpec
 from flask import Blueprint, Response, render_template
 from markupsafe import Markup, escape
 
 from app.http.access import public
+from app.http.api import Api
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def build(spec: APISpec) -> Blueprint:
-    """Return the routes that show `spec`; it is complete once they are asked."""
+def build(api: Api) -> Blueprint:
+    """Return the routes that show the document of `api`."""
     documentation = Blueprint(
         "documentation", __name__, url_prefix="/miniprogram", template_folder="templates"
     )
@@ -23,14 +23,14 @@ def build(spec: APISpec) -> Blueprint:
     @public("whoever builds a client reads it; it holds no data")
     def openapi() -> Response:
         """Return the OpenAPI document."""
-        text = json.dumps(spec.to_dict(), ensure_ascii=False, indent=1)
+        text = json.dumps(api.document(), ensure_ascii=False, indent=1)
         return Response(text, content_type="application/json")
 
     @documentation.get("/docs")
     @public("whoever builds a client reads it; it holds no data")
     def docs() -> str:
         """Return the document as a page."""
-        document = spec.to_dict()
+        document = api.document()
         return render_template(
             "docs.html",
             info=document["info"],

@@ -43,7 +43,7 @@ def register(app: Flask, container: Container) -> None:
     settings = container.settings
     for plain in (
         callbacks,
-        documentation.build(api.spec),
+        documentation.build(api),
         linking.build(settings),
         *pages.build(settings),
     ):

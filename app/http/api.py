@@ -7,10 +7,11 @@ session check and the rate limits cannot disagree with one another.
 import http
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Lock
 from typing import Any, NoReturn
 
 import flask_smorest
-from flask import Request, g
+from flask import Flask, Request, g
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
@@ -119,6 +120,11 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorate
 
+    def register_views_in_doc(self, api: "Api", *arguments: Any, **options: Any) -> None:
+        """Describe the routes once the document is asked for."""
+        describe = super().register_views_in_doc
+        api.write_later(lambda: describe(api, *arguments, **options))
+
     def _prepare_response_doc(self, doc: Any, doc_info: Any, **options: Any) -> Any:
         # `operation` has said all answers; flask-smorest would add a "default" that allows any other.
         return doc
@@ -130,7 +136,29 @@ class Blueprint(flask_smorest.Blueprint):
 
 
 class Api(flask_smorest.Api):
-    """The OpenAPI side of one surface; errors are rendered by the kit for all surfaces alike."""
+    """The OpenAPI side of one surface; errors are rendered by the kit for all surfaces alike.
+
+    Its document is written when somebody asks for it: that takes a tenth of a second, and few workers ever
+    are asked.
+    """
+
+    def __init__(self, app: Flask, **options: Any) -> None:
+        self._unwritten: list[Callable[[], None]] = []
+        self._writing = Lock()
+        super().__init__(app, **options)
+
+    def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document of all blueprints that were registered."""
+        with self._writing:
+            while self._unwritten:
+                self._unwritten[0]()
+                del self._unwritten[0]
+        written: dict[str, Any] = self.spec.to_dict()
+        return written
+
+    def write_later(self, write: Callable[[], None]) -> None:
+        """Let `write` add its part before the document is shown."""
+        self._unwritten.append(write)
 
     def _register_error_handlers(self) -> None:
         pass

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import requests
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.core import Core
 from wechatpayv3.type import RequestType
@@ -57,18 +58,25 @@ class PayClient(WeChatPay):
         deadline_seconds: float,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        keys = checked(credentials)
+        keys, private_key = checked(credentials)
         super().__init__(
             wechatpay_type=WeChatPayType.MINIPROG,
             mchid=keys.mchid,
-            private_key=keys.private_key_pem,
+            private_key=None,  # the core below has it
             cert_serial_no=keys.serial_no.upper(),
             appid="",
             apiv3_key=keys.apiv3_key,
             public_key=keys.public_key_pem,
             public_key_id=keys.public_key_id,
         )
-        self._core = _StrictCore(keys, origin, session, deadline_seconds, wall)
+        self._core = _StrictCore(
+            keys,
+            private_key,
+            origin=origin,
+            session=session,
+            deadline_seconds=deadline_seconds,
+            wall=wall,
+        )
 
     def open_bill(self, fields: Mapping[str, object], user_name: str | None) -> Reply:
         """POST a transfer bill; `user_name` is sealed, and what is None is left out.
@@ -120,6 +128,8 @@ class _StrictCore(Core):
     def __init__(
         self,
         keys: PayerCredentials,
+        private_key: RSAPrivateKey,
+        *,
         origin: str,
         session: requests.Session,
         deadline_seconds: float,
@@ -128,12 +138,13 @@ class _StrictCore(Core):
         super().__init__(
             mchid=keys.mchid,
             cert_serial_no=keys.serial_no.upper(),
-            private_key=keys.private_key_pem,
+            private_key=None,  # the library would load, and check, what has been
             apiv3_key=keys.apiv3_key,
             timeout=deadline_seconds,
             public_key=keys.public_key_pem,
             public_key_id=keys.public_key_id,
         )
+        self._private_key = private_key
         self._gate_way = origin
         self._session = session
         self._deadline_seconds = deadline_seconds

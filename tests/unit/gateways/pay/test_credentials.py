@@ -13,7 +13,9 @@ PLAIN = serialization.NoEncryption()
 
 
 def test_good_credentials_pass(platform: Platform) -> None:
-    assert checked(platform.payer) == platform.payer
+    clean, key = checked(platform.payer)
+    assert clean == platform.payer
+    assert key.private_numbers() == platform.merchant_key.private_numbers()
 
 
 def test_line_ends_of_other_machines_are_forgiven(platform: Platform) -> None:
@@ -22,7 +24,8 @@ def test_line_ends_of_other_machines_are_forgiven(platform: Platform) -> None:
         private_key_pem="\r\n" + platform.payer.private_key_pem.replace("\n", "\r\n"),
         public_key_pem=platform.payer.public_key_pem.replace("\n", "\r\n"),
     )
-    assert checked(windows) == platform.payer
+    clean, _ = checked(windows)
+    assert clean == platform.payer
 
 
 def test_pkcs1_is_named_with_its_remedy(platform: Platform) -> None:
