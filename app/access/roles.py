@@ -206,6 +206,8 @@ class Act(StrEnum):
     PERSONS_MERGED = "persons.merged"
     PERSONS_UNMERGED = "persons.unmerged"
     CONFLICT_DECIDED = "conflict.decided"
+    IDENTIFIER_DEMOTED = "identifier.demoted"
+    IDENTIFIER_REINSTATED = "identifier.reinstated"
     TIER_SET = "tier.set"
     IDENTITIES_RECONCILED = "identities.reconciled"
     KEYS_RESEALED = "keys.resealed"
@@ -296,6 +298,8 @@ NEEDS: Mapping[Act, Permission | None] = {
     Act.PERSONS_MERGED: Permission.MEMBER_CHANGE,
     Act.PERSONS_UNMERGED: Permission.MEMBER_CHANGE,
     Act.CONFLICT_DECIDED: Permission.MEMBER_CHANGE,
+    Act.IDENTIFIER_DEMOTED: Permission.MEMBER_CHANGE,
+    Act.IDENTIFIER_REINSTATED: Permission.MEMBER_CHANGE,
     Act.TIER_SET: Permission.MEMBER_CHANGE,
     Act.IDENTITIES_RECONCILED: Permission.MEMBER_CHANGE,
     Act.KEYS_RESEALED: Permission.PLATFORM_CHANGE,

@@ -1,23 +1,32 @@
 """`saoma persons`: who is who, merges and their undoing, conflicts, tiers."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import click
 from sqlalchemy.orm import Session
 
 from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
 from app.identity import operations, queries
+from app.identity.errors import MergeRefused
+from app.identity.interfaces import Witness
 from app.identity.operations import Decision
+from app.identity.rules import NAMES
 from app.identity.values import Claimed, IdentifierKind, normalise_phone
 from app.kernel.json import Json
 from app.members import operations as members
 from app.members import queries as members_of
 
+T = TypeVar("T")
+
 _BATCH = 500
+_WITNESSES: Sequence[Witness] = (members_of.two_members,)
 
 
 @click.group()
 def persons() -> None:
-    """Find persons, take merges back, decide conflicts, set tiers.
+    """Find persons, merge them and take it back, decide conflicts, set tiers.
 
     \b
     Examples:
@@ -27,6 +36,8 @@ def persons() -> None:
       saoma persons unmerge mg_5c1… --reason "family phone"
       saoma persons conflicts
       saoma persons decide co_8d0… keep_apart
+      saoma persons decide co_8d0… merge --although two_members
+      saoma persons demote in_4w8… --reason "the shop's own number"
       saoma persons tier pe_3x7… diamond
     """
 
@@ -66,56 +77,112 @@ def show_person(cli: Cli, /, *, person: str, as_json: bool) -> None:
 
     def work(session: Session) -> list[dict[str, object]]:
         cluster = queries.cluster(session, person_id=person_id)
-        member = members_of.membership(session, person_ids=cluster.person_ids)
-        rows: list[dict[str, object]] = [
-            {
-                "what": f"{found.kind.value} {found.shown or ''}".strip(),
-                "id": cli.public("pe", found.person_id),
-                "state": found.state.value,
-                "since": found.first_seen_at.isoformat(timespec="seconds"),
-            }
-            for found in queries.identifiers(session, person_ids=cluster.person_ids)
-        ]
-        rows += [
+        merges: list[dict[str, object]] = [
             {
                 "what": "merge",
                 "id": cli.public("mg", merge.id),
+                "of": f"{cli.public('pe', merge.person_a)} {cli.public('pe', merge.person_b)}",
                 "state": "forced" if merge.forced else "by rule",
                 "since": merge.merged_at.isoformat(timespec="seconds"),
             }
             for merge in queries.merges(session, person_ids=cluster.person_ids)
         ]
-        if member is not None:
-            rows.append(
-                {
-                    "what": f"member {member.member_no}",
-                    "id": cli.public("me", member.member_id),
-                    "state": member.tier or "no tier",
-                    "since": member.joined_at.isoformat(timespec="seconds"),
-                }
-            )
-        return rows
+        return [*_known_by(cli, session, cluster.person_ids), *merges]
 
     show(cli.act(Act.PERSON_SHOWN, work, on=f"person {person}"), as_json=as_json)
+
+
+def _known_by(cli: Cli, session: Session, person_ids: Sequence[int]) -> list[dict[str, object]]:
+    """Return a row for each identifier of a cluster, masked, and for its membership."""
+    rows: list[dict[str, object]] = [
+        {
+            "what": f"{found.kind.value} {found.shown}",
+            "id": cli.public("in", found.id),
+            "of": cli.public("pe", found.person_id),
+            "state": found.state.value,
+            "since": found.first_seen_at.isoformat(timespec="seconds"),
+        }
+        for found in queries.identifiers(session, person_ids=person_ids)
+    ]
+    member = members_of.membership(session, person_ids=person_ids)
+    if member is not None:
+        rows.append(
+            {
+                "what": f"member {member.member_no}",
+                "id": cli.public("me", member.member_id),
+                "of": cli.public("pe", member.person_id),
+                "state": member.tier or "no tier",
+                "since": member.joined_at.isoformat(timespec="seconds"),
+            }
+        )
+    return rows
+
+
+def _although_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--although`: what speaks against a merge, acknowledged one by one."""
+    known = click.Choice([*NAMES, members_of.TWO_MEMBERS])
+    told = "Acknowledge what speaks against it, by its name; repeat it for each. It is kept."
+    return click.option("--although", multiple=True, type=known, metavar="NAME", help=told)(command)
+
+
+def _merging(cli: Cli, pair: tuple[int, int], work: Callable[[], T]) -> T:
+    """Do what may merge `pair`; where that is refused, show first what it would join, and on which side."""
+    try:
+        return work()
+    except MergeRefused:
+
+        def both(session: Session) -> list[dict[str, object]]:
+            return [
+                {"side": side, **row}
+                for side, person_id in enumerate(pair, 1)
+                for row in _known_by(cli, session, queries.cluster(session, person_id=person_id).person_ids)
+            ]
+
+        named = " and ".join(cli.public("pe", person_id) for person_id in pair)
+        show(cli.act(Act.PERSON_SHOWN, both, on=f"persons {named}"), as_json=False)
+        raise
 
 
 @persons.command()
 @click.argument("person")
 @click.argument("other")
 @click.option("--reason", required=True, help="Why; it is kept.")
-@click.option("--force", is_flag=True, help="Overrule what the rules object to.")
+@_although_option
 @pass_cli
-def merge(cli: Cli, /, *, person: str, other: str, reason: str, force: bool) -> None:
-    """Make PERSON and OTHER one; it can be taken back."""
+def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[str, ...]) -> None:
+    """Make PERSON and OTHER one; it can be taken back.
+
+    What speaks against it is shown and has to be acknowledged: a rule (unique_disagrees:openid), that they
+    were kept apart (kept_apart), that each has joined (two_members).
+
+    \b
+    Example:
+      saoma persons merge pe_3x7… pe_9k2… --reason "new phone" --although unique_disagrees:openid
+    """
     pair = cli.id("pe", person), cli.id("pe", other)
     now, actor = cli.container.clock.now(), cli.actor
-    merge_id = cli.act(
-        Act.PERSONS_MERGED,
-        lambda session: operations.merge(
-            session, person_id=pair[0], other_id=pair[1], reason=reason, now=now, actor=actor, force=force
+
+    def work(session: Session) -> int:
+        return operations.merge(
+            session,
+            person_id=pair[0],
+            other_id=pair[1],
+            reason=reason,
+            now=now,
+            actor=actor,
+            although=although,
+            witnesses=_WITNESSES,
+        )
+
+    merge_id = _merging(
+        cli,
+        pair,
+        lambda: cli.act(
+            Act.PERSONS_MERGED,
+            work,
+            on=lambda made: f"merge {cli.public('mg', made)}",
+            detail={"person": person, "other": other, "although": list(although)},
         ),
-        on=lambda made: f"merge {cli.public('mg', made)}",
-        detail={"person": person, "other": other, "force": force},
     )
     click.echo(f"merged; `saoma persons unmerge {cli.public('mg', merge_id)}` takes it back")
 
@@ -157,20 +224,91 @@ def conflicts(cli: Cli, /, *, as_json: bool) -> None:
 @persons.command()
 @click.argument("conflict")
 @click.argument("decision", type=click.Choice([decision.value for decision in Decision]))
+@_although_option
 @pass_cli
-def decide(cli: Cli, /, *, conflict: str, decision: str) -> None:
-    """Decide an open conflict: merge, keep_apart, or move the identifier to the claimant."""
-    number = cli.id("co", conflict)
+def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ...]) -> None:
+    """Decide an open conflict: merge, keep_apart, or move the identifier to the claimant.
+
+    A merge joins two accounts with all that each has. What speaks against it is shown and has to be
+    acknowledged, as for `saoma persons merge`; link_alone says that one tap on a link is all that ties them.
+
+    \b
+    Examples:
+      saoma persons decide co_8d0… keep_apart
+      saoma persons decide co_8d0… merge --although unique_disagrees:openid --although two_members
+    """
+    number, chosen = cli.id("co", conflict), Decision(decision)
+    if although and chosen is not Decision.MERGE:
+        raise click.ClickException("--although belongs to a merge")
     now, actor = cli.container.clock.now(), cli.actor
-    state = cli.act(
-        Act.CONFLICT_DECIDED,
-        lambda session: operations.resolve_conflict(
-            session, conflict_id=number, decision=Decision(decision), now=now, actor=actor
+    asked = cli.read(lambda session: queries.conflict(session, conflict_id=number))
+
+    def work(session: Session) -> str:
+        return operations.resolve_conflict(
+            session,
+            conflict_id=number,
+            decision=chosen,
+            now=now,
+            actor=actor,
+            although=although,
+            witnesses=_WITNESSES,
+        ).value
+
+    state = _merging(
+        cli,
+        (asked.person_a, asked.person_b),
+        lambda: cli.act(
+            Act.CONFLICT_DECIDED,
+            work,
+            on=f"conflict {conflict}",
+            detail={"decision": decision, "although": list(although)},
         ),
-        on=f"conflict {conflict}",
-        detail={"decision": decision},
     )
-    click.echo(state.value)
+    click.echo(state)
+
+
+@persons.command()
+@click.argument("identifier")
+@click.option("--reason", required=True, help="Why; it is kept.")
+@pass_cli
+def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
+    """Take IDENTIFIER its say in who is who: it was noted wrongly, or is not one person's.
+
+    It joins nobody, raises no question and nothing is paid to it; the open questions about it lapse. Merges
+    that it caused stay: `saoma persons show` lists them, `saoma persons unmerge` takes one back.
+
+    \b
+    Example:
+      saoma persons demote in_4w8… --reason "the shop's own number"
+    """
+    number = cli.id("in", identifier)
+    now, actor = cli.container.clock.now(), cli.actor
+    cli.act(
+        Act.IDENTIFIER_DEMOTED,
+        lambda session: operations.demote(session, identifier_id=number, reason=reason, now=now, actor=actor),
+        on=f"identifier {identifier}",
+    )
+    click.echo(f"demoted; `saoma persons reinstate {identifier}` gives it its say back")
+
+
+@persons.command()
+@click.argument("identifier")
+@pass_cli
+def reinstate(cli: Cli, /, *, identifier: str) -> None:
+    """Give a demoted IDENTIFIER its say back: the next record that shows it joins or asks again.
+
+    \b
+    Example:
+      saoma persons reinstate in_4w8…
+    """
+    number = cli.id("in", identifier)
+    now, actor = cli.container.clock.now(), cli.actor
+    cli.act(
+        Act.IDENTIFIER_REINSTATED,
+        lambda session: operations.reinstate(session, identifier_id=number, now=now, actor=actor),
+        on=f"identifier {identifier}",
+    )
+    click.echo("active")
 
 
 @persons.command()

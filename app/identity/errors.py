@@ -67,10 +67,10 @@ class AlreadyUnmerged(Conflict):
 
 
 class MergeRefused(Refused):
-    """The rules hold the two apart; `reason` and `kind` are in the extra members."""
+    """Something that nobody has acknowledged speaks against making the two one; `against` names it all."""
 
     code = "merge_refused"
-    title = "The rules hold these two apart"
+    title = "Something speaks against making these two one"
 
 
 class ConflictDecided(Conflict):

@@ -1,7 +1,13 @@
-"""What identity needs from WeChat: who logs in or visits a page, and which phone number they chose."""
+"""What identity needs from WeChat: who logs in or visits a page, and which phone number they chose.
 
+And from the rooms above: what they know against a merge.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from sqlalchemy.orm import Session
 
 from app.kernel.errors import Forbidden, Refused, TooMany, Unauthenticated, Unavailable
 
@@ -122,3 +128,10 @@ class ServiceAccountGateway(Protocol):
 
         Raises InvalidLoginCode, TooFrequent, PlatformBusy or PlatformRefused.
         """
+
+
+class Witness(Protocol):
+    """A room above that may know what speaks against making two clusters one by an operator's hand."""
+
+    def __call__(self, session: Session, *, left: Collection[int], right: Collection[int]) -> Collection[str]:
+        """Return the name of each thing that speaks against it; `left` and `right` are the persons."""

@@ -344,10 +344,15 @@ def holdings(session: Session, roots: set[int]) -> dict[int, Holdings]:
 
 
 def judge(session: Session, rules: Rules, left_root: int, right_root: int) -> Objection | None:
-    """Return what speaks against making two locked clusters one, or None."""
+    """Return the first of what speaks against making two locked clusters one, or None."""
+    return next(iter(objections(session, rules, left_root, right_root)), None)
+
+
+def objections(session: Session, rules: Rules, left_root: int, right_root: int) -> list[Objection]:
+    """Return all that the rules have against making two locked clusters one."""
     held = holdings(session, {left_root, right_root})
     apart = clusters.kept_apart(session, left_root, right_root)
-    return rules.objection(held.get(left_root, {}), held.get(right_root, {}), kept_apart=apart)
+    return rules.objections(held.get(left_root, {}), held.get(right_root, {}), kept_apart=apart)
 
 
 def doubt(session: Session, root_id: int, *, shown: Collection[int]) -> Objection | None:
@@ -443,12 +448,18 @@ def _overused(
     persons = session.connection().execute(_SEEN_BY, parameters).scalar_one()
     if persons <= rule.persons_limit:
         return False
-    demote(session, identifier_id, person_id=owner, persons=persons, now=now, actor=actor)
+    demote(session, identifier_id, person_id=owner, why={"persons": persons}, now=now, actor=actor)
     return True
 
 
 def demote(
-    session: Session, identifier_id: int, *, person_id: int, persons: int, now: datetime, actor: Actor
+    session: Session,
+    identifier_id: int,
+    *,
+    person_id: int,
+    why: Mapping[str, object],
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Take an identifier its say in who is who; questions that only it raised lapse."""
     demoted = update(Identifier).where(Identifier.id == identifier_id)
@@ -461,5 +472,5 @@ def demote(
         actor=actor,
         person_id=person_id,
         identifier_id=identifier_id,
-        detail={"persons": persons},
+        detail=why,
     )

@@ -4,7 +4,7 @@ Facts come in, pointers change, and every change is logged. Upper rooms lock a c
 before they book anything for it, and expand it (`queries.cluster`) before they read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,14 +22,14 @@ from app.identity.errors import (
     MergeRefused,
     MoveRefused,
     ReinstateRefused,
-    UnknownConflict,
-    UnknownIdentifier,
     UnknownMerge,
     UnknownPerson,
     UnusableIdentifier,
     VirtualPerson,
 )
+from app.identity.interfaces import Witness
 from app.identity.models import (
+    ConflictReason,
     ConflictState,
     Identifier,
     IdentifierState,
@@ -43,6 +43,7 @@ from app.identity.models import (
     Person,
     Sighting,
 )
+from app.identity.queries import ConflictView, IdentifierView
 from app.identity.rules import Rule, Rules
 from app.identity.trail import log
 from app.identity.values import Claimed, IdentifierKind, openid_claim
@@ -238,12 +239,14 @@ def merge(
     reason: str,
     now: datetime,
     actor: Actor,
-    force: bool = False,
+    although: Collection[str] = (),
+    witnesses: Sequence[Witness] = (),
 ) -> int:
     """Make two persons one by an operator's hand; return the merge's id.
 
-    `force` overrules what the rules object to (and an earlier decision to keep the two apart). Raises
-    UnknownPerson, VirtualPerson, AlreadyMerged or MergeRefused.
+    Args: although acknowledges, each by its name, what speaks against it: the rules, an earlier decision to
+        keep the two apart, and what `witnesses` know. It is kept with the merge.
+    Raises UnknownPerson, VirtualPerson, AlreadyMerged, or MergeRefused with what is not acknowledged.
     """
     require_real(session, person_id=person_id)
     require_real(session, person_id=other_id)
@@ -253,7 +256,9 @@ def merge(
         pair=(person_id, other_id),
         roots=roots,
         identifier_id=None,
-        force=force,
+        although=although,
+        known=(),
+        witnesses=witnesses,
         detail={"reason": reason},
         now=now,
         actor=actor,
@@ -293,16 +298,24 @@ def unmerge(session: Session, *, merge_id: int, reason: str, now: datetime, acto
 
 
 def resolve_conflict(
-    session: Session, *, conflict_id: int, decision: Decision, now: datetime, actor: Actor
+    session: Session,
+    *,
+    conflict_id: int,
+    decision: Decision,
+    now: datetime,
+    actor: Actor,
+    although: Collection[str] = (),
+    witnesses: Sequence[Witness] = (),
 ) -> ConflictState:
     """Carry out what an operator decided about an open conflict; return the conflict's new state.
 
-    Raises UnknownConflict, ConflictDecided when it is not open any more, and MoveRefused when the
-    claimant cannot take the identifier.
+    Args: although and witnesses are those of `merge`, for that decision alone.
+    Raises UnknownConflict, ConflictDecided when it is not open any more, MergeRefused as `merge` does, and
+    MoveRefused when the claimant cannot take the identifier.
     """
-    asked = _conflict(session, conflict_id)
+    asked = queries.conflict(session, conflict_id=conflict_id)
     roots = clusters.lock_roots(session, [asked.person_a, asked.person_b])
-    asked = _conflict(session, conflict_id)
+    asked = queries.conflict(session, conflict_id=conflict_id)
     if asked.state is not ConflictState.OPEN:
         raise ConflictDecided("this conflict has been decided; `saoma persons conflicts` lists the open ones")
     pair = (asked.person_a, asked.person_b)
@@ -313,7 +326,10 @@ def resolve_conflict(
             pair=pair,
             roots=roots,
             identifier_id=asked.identifier_id,
-            force=True,
+            although=although,
+            # No rule says so, and it is the whole question: one tap is all that ties the two.
+            known=[asked.reason.value] if asked.reason is ConflictReason.LINK_ALONE else [],
+            witnesses=witnesses,
             detail={"conflict": conflict_id},
             now=now,
             actor=actor,
@@ -339,16 +355,25 @@ def resolve_conflict(
     return new_state
 
 
+def demote(session: Session, *, identifier_id: int, reason: str, now: datetime, actor: Actor) -> None:
+    """Take an identifier its say by an operator's hand: it says nothing of who somebody is.
+
+    It stays with its owner, joins nobody, raises no question and is paid nothing; its open questions lapse.
+    Merges that it caused stay. Nothing happens when it has none already. `reinstate` gives it back. Raises
+    UnknownIdentifier.
+    """
+    found, _ = _locked_identifier(session, identifier_id)
+    if found.state is IdentifierState.ACTIVE:
+        why = {"reason": reason}
+        matching.demote(session, found.id, person_id=found.person_id, why=why, now=now, actor=actor)
+
+
 def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Actor) -> None:
     """Give a demoted identifier its say back; the next record that shows it joins or asks again.
 
     Raises UnknownIdentifier, and ReinstateRefused when the limit per person is reached.
     """
-    owner = _identifier(session, identifier_id).person_id
-    root_id = clusters.lock_roots(session, [owner])[owner]
-    found = _identifier(session, identifier_id)
-    if found.person_id != owner:
-        raise Replay("the identifier moved")
+    found, root_id = _locked_identifier(session, identifier_id)
     if found.state is IdentifierState.ACTIVE:
         return
     held = matching.holdings(session, {root_id}).get(root_id, {})
@@ -356,7 +381,24 @@ def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Act
         raise ReinstateRefused("its owner has as many of this kind as the rules allow; raise the limit first")
     active = update(Identifier).where(Identifier.id == identifier_id).values(state=IdentifierState.ACTIVE)
     session.connection().execute(active)
-    log(session, LogAction.REINSTATE, now=now, actor=actor, person_id=owner, identifier_id=identifier_id)
+    log(
+        session,
+        LogAction.REINSTATE,
+        now=now,
+        actor=actor,
+        person_id=found.person_id,
+        identifier_id=identifier_id,
+    )
+
+
+def _locked_identifier(session: Session, identifier_id: int) -> tuple[IdentifierView, int]:
+    """Return an identifier and the root of its owner, whose cluster is locked from here on."""
+    owner = queries.identifier(session, identifier_id=identifier_id).person_id
+    root_id = clusters.lock_roots(session, [owner])[owner]
+    found = queries.identifier(session, identifier_id=identifier_id)
+    if found.person_id != owner:
+        raise Replay("the identifier moved")
+    return found, root_id
 
 
 def set_rule(session: Session, *, rule: Rule, now: datetime, actor: Actor) -> None:
@@ -471,7 +513,9 @@ def _merge_locked(
     pair: tuple[int, int],
     roots: Mapping[int, int],
     identifier_id: int | None,
-    force: bool,
+    although: Collection[str],
+    known: Collection[str],
+    witnesses: Sequence[Witness],
     detail: Mapping[str, object],
     now: datetime,
     actor: Actor,
@@ -479,33 +523,34 @@ def _merge_locked(
     one, other = roots[pair[0]], roots[pair[1]]
     if one == other:
         raise AlreadyMerged("these two are one person already")
-    if not force:
-        objection = matching.judge(session, queries.rules(session), one, other)
-        if objection is not None:
-            raise MergeRefused(
-                "the rules hold these two apart; an operator may force it",
-                reason=str(objection.reason),
-                kind=str(objection.kind) if objection.kind else None,
-            )
+    rules, sides = queries.rules(session), [clusters.members(session, root) for root in (one, other)]
+    against = [*known, *(found.name for found in matching.objections(session, rules, one, other))]
+    for witness in witnesses:
+        against += witness(session, left=sides[0], right=sides[1])
+    if not set(against) <= set(although):
+        raise MergeRefused(
+            f"against it speaks {', '.join(against)}; acknowledge each of these to make the two one",
+            against=against,
+        )
     return clusters.join(
         session,
         pair=pair,
         roots=(one, other),
         identifier_id=identifier_id,
-        forced=force,
+        forced=bool(against),
         now=now,
         actor=actor,
-        detail=detail,
+        detail={**detail, "although": against},
     )
 
 
 def _move(
-    session: Session, asked: "_Conflict", roots: Mapping[int, int], *, now: datetime, actor: Actor
+    session: Session, asked: ConflictView, roots: Mapping[int, int], *, now: datetime, actor: Actor
 ) -> None:
     if asked.identifier_id is None:
         raise MoveRefused("this conflict is not about an identifier")
     owner = asked.person_a if asked.claimant_id == asked.person_b else asked.person_b
-    found = _identifier(session, asked.identifier_id)
+    found = queries.identifier(session, identifier_id=asked.identifier_id)
     if found.person_id not in clusters.members(session, roots[owner]):
         raise MoveRefused("the identifier belongs to a third person by now")
     claimant_root = roots[asked.claimant_id]
@@ -529,50 +574,6 @@ def _move(
         identifier_id=found.id,
         subject_id=asked.id,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Conflict:
-    id: int
-    person_a: int
-    person_b: int
-    claimant_id: int
-    identifier_id: int | None
-    state: ConflictState
-
-
-def _conflict(session: Session, conflict_id: int) -> _Conflict:
-    wanted = select(
-        IdentityConflict.id,
-        IdentityConflict.person_a,
-        IdentityConflict.person_b,
-        IdentityConflict.claimant_id,
-        IdentityConflict.identifier_id,
-        IdentityConflict.state,
-    ).where(IdentityConflict.id == conflict_id)
-    row = session.connection().execute(wanted).first()
-    if row is None:
-        raise UnknownConflict("there is no such conflict; `saoma persons conflicts` lists the open ones")
-    return _Conflict(*row)
-
-
-@dataclass(frozen=True, slots=True)
-class _Identifier:
-    id: int
-    kind: IdentifierKind
-    scope: str
-    person_id: int
-    state: IdentifierState
-
-
-def _identifier(session: Session, identifier_id: int) -> _Identifier:
-    wanted = select(
-        Identifier.id, Identifier.kind, Identifier.scope, Identifier.person_id, Identifier.state
-    ).where(Identifier.id == identifier_id)
-    row = session.connection().execute(wanted).first()
-    if row is None:
-        raise UnknownIdentifier("there is no such identifier; `saoma persons show` lists a person's")
-    return _Identifier(*row)
 
 
 def _ignored(claims: Sequence[Claimed], usable: Sequence[Claimed]) -> tuple[IdentifierKind, ...]:

@@ -1,7 +1,7 @@
 """Reading persons, clusters, sessions and conflicts. Hot statements are prebuilt and bounded."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.db import secrets
 from app.db.prepared import Prepared
-from app.identity.errors import SessionEnded, UnknownPerson
+from app.identity.errors import SessionEnded, UnknownConflict, UnknownIdentifier, UnknownPerson
 from app.identity.models import (
     ConflictReason,
     ConflictState,
@@ -27,7 +27,7 @@ from app.identity.models import (
     Sighting,
 )
 from app.identity.rules import Rule, Rules
-from app.identity.values import Claimed, IdentifierKind, mask_phone
+from app.identity.values import Claimed, IdentifierKind, mask, mask_phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class IdentifierView:
-    """One identifier of a person as an operator sees it: the value stays sealed, a phone is masked."""
+    """One identifier of a person as an operator sees it: the value stays sealed, `shown` is it masked."""
 
     id: int
     kind: IdentifierKind
@@ -71,7 +71,7 @@ class IdentifierView:
     source: str
     first_seen_at: datetime
     last_seen_at: datetime
-    shown: str | None = field(default=None)
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,41 +260,60 @@ def person_by_identifier(session: Session, *, claim: Claimed) -> int | None:
 
 
 def identifiers(session: Session, *, person_ids: Collection[int]) -> Sequence[IdentifierView]:
-    """Return the identifiers of a cluster, for an operator; phones masked, other values left out."""
+    """Return the identifiers of a cluster, for an operator."""
     found = session.scalars(
         select(Identifier).where(Identifier.person_id.in_(person_ids)).order_by(Identifier.id)
     )
-    return [
-        IdentifierView(
-            id=row.id,
-            kind=row.kind,
-            scope=row.scope,
-            person_id=row.person_id,
-            state=row.state,
-            source=row.source,
-            first_seen_at=row.first_seen_at,
-            last_seen_at=row.last_seen_at,
-            shown=mask_phone(row.value) if row.kind is IdentifierKind.PHONE else None,
-        )
-        for row in found
-    ]
+    return [_view(row) for row in found]
+
+
+def identifier(session: Session, *, identifier_id: int) -> IdentifierView:
+    """Return an identifier as it stands in the database now; raise UnknownIdentifier."""
+    found = session.get(Identifier, identifier_id, populate_existing=True)
+    if found is None:
+        raise UnknownIdentifier("there is no such identifier; `saoma persons show` lists a person's")
+    return _view(found)
+
+
+def _view(row: Identifier) -> IdentifierView:
+    return IdentifierView(
+        id=row.id,
+        kind=row.kind,
+        scope=row.scope,
+        person_id=row.person_id,
+        state=row.state,
+        source=row.source,
+        first_seen_at=row.first_seen_at,
+        last_seen_at=row.last_seen_at,
+        shown=mask(row.kind, row.value),
+    )
+
+
+_CONFLICT = select(
+    IdentityConflict.id,
+    IdentityConflict.person_a,
+    IdentityConflict.person_b,
+    IdentityConflict.claimant_id,
+    IdentityConflict.identifier_id,
+    IdentityConflict.reason,
+    IdentityConflict.disagreeing_kind,
+    IdentityConflict.state,
+    IdentityConflict.opened_at,
+)
+
+
+def conflict(session: Session, *, conflict_id: int) -> ConflictView:
+    """Return a conflict, open or not; raise UnknownConflict."""
+    row = session.connection().execute(_CONFLICT.where(IdentityConflict.id == conflict_id)).first()
+    if row is None:
+        raise UnknownConflict("there is no such conflict; `saoma persons conflicts` lists the open ones")
+    return ConflictView(*row)
 
 
 def open_conflicts(session: Session, *, after_id: int = 0, limit: int = 50) -> Sequence[ConflictView]:
     """Return the next `limit` open conflicts with ids above `after_id`, the oldest first."""
     wanted = (
-        select(
-            IdentityConflict.id,
-            IdentityConflict.person_a,
-            IdentityConflict.person_b,
-            IdentityConflict.claimant_id,
-            IdentityConflict.identifier_id,
-            IdentityConflict.reason,
-            IdentityConflict.disagreeing_kind,
-            IdentityConflict.state,
-            IdentityConflict.opened_at,
-        )
-        .where(IdentityConflict.state == ConflictState.OPEN, IdentityConflict.id > after_id)
+        _CONFLICT.where(IdentityConflict.state == ConflictState.OPEN, IdentityConflict.id > after_id)
         .order_by(IdentityConflict.id)
         .limit(limit)
     )

@@ -58,6 +58,23 @@ class Objection:
     reason: ConflictReason
     kind: IdentifierKind | None
 
+    @property
+    def name(self) -> str:
+        """What an operator calls it: "unique_disagrees:openid", "kept_apart"."""
+        return self.reason.value if self.kind is None else f"{self.reason.value}:{self.kind.value}"
+
+
+NAMES = (
+    *(
+        Objection(reason, kind).name
+        for reason in (ConflictReason.UNIQUE_DISAGREES, ConflictReason.LIMIT_EXCEEDED)
+        for kind in IdentifierKind
+    ),
+    ConflictReason.KEPT_APART.value,
+    ConflictReason.LINK_ALONE.value,
+)
+"""Every name that an objection of this room can have."""
+
 
 class Rules:
     """All kinds' rules and the confidence from which on an identifier joins persons (ID-08)."""
@@ -85,19 +102,26 @@ class Rules:
             key=lambda claim: (self._rules[claim.kind].priority, claim.kind, claim.scope, claim.value),
         )
 
-    def objection(self, left: Holdings, right: Holdings, *, kept_apart: bool) -> Objection | None:
-        """Return what speaks against making two clusters one, or None.
+    def objections(self, left: Holdings, right: Holdings, *, kept_apart: bool) -> list[Objection]:
+        """Return all that speaks against making two clusters one, each kind of identifier once.
 
-        A limit that one side has broken already (an operator forced a merge) is not broken by a side that
+        A limit that one side has broken already (an operator overruled it) is not broken by a side that
         adds nothing to it.
         """
+        found = []
         for slot in sorted(set(left) & set(right)):
             limit = self._rules[slot[0]].per_person
             one, other = left[slot], right[slot]
             if limit is not None and len(one | other) > max(limit, len(one), len(other)):
                 reason = ConflictReason.UNIQUE_DISAGREES if limit == 1 else ConflictReason.LIMIT_EXCEEDED
-                return Objection(reason, slot[0])
-        return Objection(ConflictReason.KEPT_APART, None) if kept_apart else None
+                found.append(Objection(reason, slot[0]))
+        if kept_apart:
+            found.append(Objection(ConflictReason.KEPT_APART, None))
+        return list(dict.fromkeys(found))
+
+    def objection(self, left: Holdings, right: Holdings, *, kept_apart: bool) -> Objection | None:
+        """Return the first of what speaks against making two clusters one, or None."""
+        return next(iter(self.objections(left, right, kept_apart=kept_apart)), None)
 
     def room(self, held: Holdings, slot: Slot) -> bool:
         """Tell whether a person known by `held` may have one more value in `slot`."""

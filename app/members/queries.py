@@ -11,6 +11,8 @@ from app.db.prepared import Prepared
 from app.members.errors import PolicyMissing, UnknownPlacement
 from app.members.models import AgeBand, Consent, Member, Placement, PlacementKind, Policy
 
+TWO_MEMBERS = "two_members"
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
@@ -104,6 +106,12 @@ def membership(session: Session, *, person_ids: Collection[int]) -> Membership |
     """Return the membership of a cluster, or None for a potential customer (ID-22); one statement."""
     row = _MEMBERSHIP.first(session, {"persons": list(person_ids)})
     return None if row is None else Membership(*row)
+
+
+def two_members(session: Session, *, left: Collection[int], right: Collection[int]) -> Collection[str]:
+    """Say so when each of two clusters has a membership of its own: identity's Witness of a merge."""
+    both = all(membership(session, person_ids=persons) is not None for persons in (left, right))
+    return [TWO_MEMBERS] if both else []
 
 
 def current_policy(session: Session) -> PolicyView:

@@ -1,6 +1,6 @@
 """People who log in, show phones, and turn out to be one another."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,12 +12,16 @@ from app.identity import queries
 from app.identity.models import IdentifierState, IdentitySource, Person
 from app.identity.operations import Attached, LoginResult
 from app.identity.queries import Cluster, ConflictView, IdentifierView
+from app.identity.rules import NAMES
 from app.identity.values import Claimed, IdentifierKind, phone_claim
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
+from app.members.queries import TWO_MEMBERS
 from app.organisation.operations import register_app
 
 OPERATOR = Actor(ActorKind.OPERATOR, "olga")
+EVERYTHING = (*NAMES, TWO_MEMBERS)
+"""Whatever can speak against a merge, acknowledged."""
 
 
 def phone(number: int) -> Claimed:
@@ -90,7 +94,7 @@ class People:
             actor=OPERATOR,
         )
 
-    def merge(self, person_id: int, other_id: int, *, force: bool = False) -> int:
+    def merge(self, person_id: int, other_id: int, *, although: Collection[str] = ()) -> int:
         """Merge by an operator's hand."""
         return identity.merge(
             self.session,
@@ -99,7 +103,7 @@ class People:
             reason="they said so",
             now=self.clock.now(),
             actor=OPERATOR,
-            force=force,
+            although=although,
         )
 
     def unmerge(self, merge_id: int) -> tuple[int, int]:

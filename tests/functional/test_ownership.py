@@ -8,6 +8,7 @@ from app.identity import operations as identity
 from app.identity.queries import open_conflicts, principal
 from app.identity.session_token import verify
 from app.members.models import JoinManner, Member
+from tests.factories.people import EVERYTHING
 from tests.support.shop import OLGA, Shop, Shopper
 
 
@@ -86,7 +87,7 @@ def test_merged_accounts_share_awards_phone_and_membership_and_part_again(shop: 
             reason="asked for it",
             now=container.clock.now(),
             actor=OLGA,
-            force=True,
+            although=EVERYTHING,
         )
 
     merge_id = container.db.transact(merge)

@@ -20,7 +20,7 @@ from app.identity.values import phone_claim
 from app.kernel.actor import SYSTEM
 from app.members import operations as members
 from app.members.models import AgeBand, Member
-from tests.factories.people import card
+from tests.factories.people import EVERYTHING, card
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race
@@ -44,7 +44,7 @@ def _strangers(db: Database) -> list[int]:
 def _merge(db: Database, one: int, other: int) -> int:
     return db.transact(
         lambda session: identity.merge(
-            session, person_id=one, other_id=other, reason="race", now=NOW, actor=SYSTEM, force=True
+            session, person_id=one, other_id=other, reason="race", now=NOW, actor=SYSTEM, although=EVERYTHING
         )
     )
 

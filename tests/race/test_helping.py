@@ -21,6 +21,7 @@ from app.rewards.queries import AwardView
 from app.rewards.terms import TERMS, Terms
 from tests.factories.campaign_world import OLGA
 from tests.factories.campaigns import money, pool
+from tests.factories.people import EVERYTHING
 from tests.race.crowd import Crowd
 from tests.support.racing import PATIENCE_SECONDS, RaceResult, race
 
@@ -53,7 +54,7 @@ def _race(crowd: Crowd, seed: int) -> tuple[list[int], RaceResult]:
         other_id=accounts[1].person_id,
         reason="one",
         actor=OLGA,
-        force=True,
+        although=EVERYTHING,
     )
     root = world.read(cluster, person_id=accounts[0].person_id).root_id
     now = world.clock.now()
@@ -204,7 +205,7 @@ def _help_and_merge(crowd: Crowd, seed: int, *, with_winner: bool) -> tuple[list
 
     def unite(one: int, other: int) -> Callable[[], object]:
         return lambda: world.do(
-            identity.merge, person_id=one, other_id=other, reason="one", actor=OLGA, force=True
+            identity.merge, person_id=one, other_id=other, reason="one", actor=OLGA, although=EVERYTHING
         )
 
     runners: list[Callable[[], Any]] = []

@@ -20,6 +20,7 @@ from app.identity.queries import Cluster, Principal
 from app.rewards import queries as rewards
 from tests.factories.campaign_world import OLGA
 from tests.factories.campaigns import money, pool
+from tests.factories.people import EVERYTHING
 from tests.race.crowd import Crowd
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
@@ -53,7 +54,12 @@ class Pair:
         """Find out that the two are one."""
         one, other = (person.person_id for person in self.both)
         return self.crowd.world.do(
-            identity.merge, person_id=one, other_id=other, reason="they said so", force=True, actor=OLGA
+            identity.merge,
+            person_id=one,
+            other_id=other,
+            reason="they said so",
+            although=EVERYTHING,
+            actor=OLGA,
         )
 
     def merge_and_unmerge(self) -> int:

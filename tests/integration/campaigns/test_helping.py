@@ -16,6 +16,7 @@ from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.factories.people import EVERYTHING
 
 RULES: dict[str, Any] = {
     "prizes": [money("yuan", 100, unlock_helpers=2, claim_window_days=7)],
@@ -65,7 +66,7 @@ def _merge(world: CampaignWorld, one: Principal, other: Principal) -> None:
         other_id=other.person_id,
         reason="one",
         actor=OLGA,
-        force=True,
+        although=EVERYTHING,
     )
 
 

@@ -23,6 +23,7 @@ from app.organisation.operations import create_brand
 from app.rewards.errors import PhoneWanted
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import document
+from tests.factories.people import EVERYTHING
 from tests.integration.campaigns.drawing import ONE_YUAN, draws
 
 # --- who may draw ------------------------------
@@ -101,7 +102,7 @@ def test_two_accounts_of_one_person_share_their_draws(world: CampaignWorld) -> N
     world.draw(one)
     world.draw(two)
     pair = {"person_id": one.person_id, "other_id": two.person_id}
-    merged = world.do(merge, **pair, reason="told so at the till", force=True, actor=OLGA)
+    merged = world.do(merge, **pair, reason="told so at the till", although=EVERYTHING, actor=OLGA)
     with pytest.raises(DrawCapReached) as refused:
         world.draw(one)
     assert refused.value.extra["refusal"] == "campaign_cap"

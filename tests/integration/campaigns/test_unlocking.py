@@ -19,6 +19,7 @@ from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
 from tests.factories.campaign_world import OLGA, PETER, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.factories.people import EVERYTHING
 
 RULES: dict[str, Any] = {
     "prizes": [money("yuan", 100, unlock_draws=2, claim_window_days=7)],
@@ -90,7 +91,7 @@ def test_draws_of_everybody_whom_the_winner_is_count(world: CampaignWorld) -> No
         other_id=again.person_id,
         reason="one",
         actor=OLGA,
-        force=True,
+        although=EVERYTHING,
     )
     assert _collect(world, who, won) is AwardState.LOCKED
 

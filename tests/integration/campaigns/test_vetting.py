@@ -33,6 +33,7 @@ from app.risk.policy import STANDARD, Policy, Rule
 from app.risk.watch import hits, note_hit
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.factories.people import EVERYTHING
 from tests.factories.risk import switch_on
 from tests.factories.store_world import StoreWorld
 
@@ -294,7 +295,12 @@ def test_all_accounts_of_one_human_being_count_together(street: Street) -> None:
     street.draw(one, 1)
     street.draw(two, 50)
     street.world.do(
-        identity.merge, person_id=one.person_id, other_id=two.person_id, reason="one", force=True, actor=OLGA
+        identity.merge,
+        person_id=one.person_id,
+        other_id=two.person_id,
+        reason="one",
+        although=EVERYTHING,
+        actor=OLGA,
     )
     merged = Principal(two.person_id, one.root_id, two.app_id, None, False, two.session_id)
     with pytest.raises(DrawRefused):

@@ -1,14 +1,16 @@
 """Deciding what the rules cannot: merge, keep apart, move the identifier."""
 
+from collections.abc import Collection
+
 import pytest
 
 from app.identity import operations as identity
 from app.identity import queries
-from app.identity.errors import ConflictDecided, MoveRefused, UnknownConflict
-from app.identity.models import ConflictState
+from app.identity.errors import ConflictDecided, MergeRefused, MoveRefused, UnknownConflict
+from app.identity.models import ConflictState, LogAction
 from app.identity.operations import Decision
 from app.identity.values import IdentifierKind
-from tests.factories.people import OPERATOR, People, card, phone, unionid
+from tests.factories.people import EVERYTHING, OPERATOR, People, card, phone, unionid
 
 
 def _two_with_one_phone(people: People) -> tuple[int, int, int]:
@@ -19,9 +21,16 @@ def _two_with_one_phone(people: People) -> tuple[int, int, int]:
     return first, second, asked.conflict_id
 
 
-def _decide(people: People, conflict_id: int, decision: Decision) -> ConflictState:
+def _decide(
+    people: People, conflict_id: int, decision: Decision, although: Collection[str] = EVERYTHING
+) -> ConflictState:
     return identity.resolve_conflict(
-        people.session, conflict_id=conflict_id, decision=decision, now=people.clock.now(), actor=OPERATOR
+        people.session,
+        conflict_id=conflict_id,
+        decision=decision,
+        now=people.clock.now(),
+        actor=OPERATOR,
+        although=although,
     )
 
 
@@ -39,6 +48,25 @@ def test_merging_overrules_the_rules_and_can_be_taken_back(people: People) -> No
     people.unmerge(merge.id)
     assert not people.one(first, second)
     assert people.attach(second, phone(1)).conflict_id is None
+
+
+def test_a_merge_takes_a_word_for_each_rule_in_the_way(people: People) -> None:
+    first, second, conflict_id = _two_with_one_phone(people)
+    for known in ([], ["unique_disagrees:openid"], ["two_members", "kept_apart"]):
+        with pytest.raises(MergeRefused) as refused:
+            _decide(people, conflict_id, Decision.MERGE, known)
+        every = ["unique_disagrees:openid", "unique_disagrees:unionid"]
+        assert refused.value.extra == {"against": every}
+    assert [conflict.id for conflict in people.conflicts()] == [conflict_id]
+    assert not people.one(first, second)
+
+    _decide(people, conflict_id, Decision.MERGE, every)
+
+    assert people.one(first, second)
+    merged = [
+        it for it in queries.history(people.session, person_ids=[first]) if it.action is LogAction.MERGE
+    ]
+    assert merged[0].detail["although"] == every
 
 
 def test_keeping_apart_is_not_asked_again(people: People) -> None:

@@ -1,5 +1,6 @@
 """Becoming known to a service account by a link: once, in time, and for nobody else."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.identity import linking, operations, queries
-from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
+from app.identity.errors import AnotherWeChat, LinkOver, MergeRefused, VirtualPerson
 from app.identity.interfaces import Visitor
 from app.identity.models import ConflictReason, Identifier, IdentifierState, IdentitySource, OpenidLink
 from app.identity.operations import Decision
@@ -18,6 +19,7 @@ from app.kernel.clock import ManualClock
 from app.organisation.models import AppKind
 from app.organisation.operations import register_app
 from app.organisation.queries import open_platform
+from tests.factories.people import EVERYTHING
 
 OLGA = Actor(ActorKind.OPERATOR, "olga")
 
@@ -56,9 +58,14 @@ class World:
         visitor = Visitor(openid, unionid, virtual)
         return linking.complete(self.session, link_id=link_id, visitor=visitor, now=self.clock.now())
 
-    def decide(self, conflict_id: int, decision: Decision) -> None:
+    def decide(self, conflict_id: int, decision: Decision, although: Collection[str] = EVERYTHING) -> None:
         operations.resolve_conflict(
-            self.session, conflict_id=conflict_id, decision=decision, now=self.clock.now(), actor=OLGA
+            self.session,
+            conflict_id=conflict_id,
+            decision=decision,
+            now=self.clock.now(),
+            actor=OLGA,
+            although=although,
         )
 
     def openid(self, principal: Principal) -> str | None:
@@ -169,7 +176,10 @@ def test_one_tap_makes_no_two_members_one(world: World) -> None:
         cluster = queries.cluster(world.session, person_id=member.person_id)
         assert cluster.person_ids == (member.person_id,)
     assert (world.openid(victim), world.openid(thief)) == ("service-victim", None)
-    # They may be one person all the same: an operator can say so.
+    # They may be one person all the same: an operator can say so, knowing that a tap is all there is.
+    with pytest.raises(MergeRefused) as refused:
+        world.decide(question.id, Decision.MERGE, although=())
+    assert refused.value.extra == {"against": ["link_alone"]}
     world.decide(question.id, Decision.MERGE)
     assert world.openid(thief) == "service-victim"
 

@@ -15,7 +15,7 @@ from app.identity.values import IdentifierKind, openid_claim
 from app.kernel.clock import ManualClock
 from app.organisation.errors import UnknownApp
 from app.organisation.operations import register_app
-from tests.factories.people import People, card, phone, unionid
+from tests.factories.people import EVERYTHING, People, card, phone, unionid
 
 
 def test_the_first_login_makes_a_person_and_the_second_finds_them(people: People) -> None:
@@ -122,9 +122,9 @@ def test_a_virtual_account_is_never_attached_or_merged(people: People) -> None:
     with pytest.raises(VirtualPerson):
         people.attach(virtual, phone(1))
     with pytest.raises(VirtualPerson):
-        people.merge(real, virtual, force=True)
+        people.merge(real, virtual, although=EVERYTHING)
     with pytest.raises(VirtualPerson):
-        people.merge(virtual, real, force=True)
+        people.merge(virtual, real, although=EVERYTHING)
     with pytest.raises(VirtualPerson):
         identity.require_real(people.session, person_id=virtual)
 

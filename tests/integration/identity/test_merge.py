@@ -1,15 +1,18 @@
 """Merging and taking back, in any order: only pointers change, and they come back exactly (ID-04)."""
 
+from collections.abc import Collection
 from itertools import permutations
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
 from app.identity import clusters, queries
+from app.identity import operations as identity
 from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, UnknownMerge
 from app.identity.models import Identifier, MergeMove, Person
-from tests.factories.people import People, card, phone
+from tests.factories.people import EVERYTHING, OPERATOR, People, card, phone
 
 
 def _pointers(people: People) -> dict[int, int]:
@@ -111,7 +114,7 @@ def test_after_taking_back_no_record_and_no_batch_merges_again(people: People) -
 
     with pytest.raises(MergeRefused) as refused:
         people.merge(a, b)
-    assert refused.value.extra["reason"] == "kept_apart"
+    assert refused.value.extra == {"against": ["kept_apart"]}
 
 
 def test_new_evidence_after_taking_back_is_a_new_question(people: People) -> None:
@@ -140,10 +143,10 @@ def test_keeping_apart_holds_through_third_persons(people: People) -> None:
     assert not people.one(b, c)
 
 
-def test_an_operator_can_force_what_was_kept_apart_and_take_it_back(people: People) -> None:
+def test_an_operator_can_overrule_what_was_kept_apart_and_take_it_back(people: People) -> None:
     a, b = _strangers(people, 2)
     people.unmerge(people.merge(a, b))
-    forced = people.merge(a, b, force=True)
+    forced = people.merge(a, b, although=EVERYTHING)
     assert people.one(a, b)
     people.unmerge(forced)
     assert not people.one(a, b)
@@ -151,25 +154,84 @@ def test_an_operator_can_force_what_was_kept_apart_and_take_it_back(people: Peop
         people.merge(a, b)
 
 
-def test_the_rules_hold_for_operators_too_unless_they_force(people: People) -> None:
+def test_the_rules_hold_for_operators_too_unless_they_overrule_them(people: People) -> None:
     a, b = people.login("o-1").person_id, people.login("o-2").person_id
     with pytest.raises(MergeRefused) as refused:
         people.merge(a, b)
-    assert refused.value.extra == {"reason": "unique_disagrees", "kind": "openid"}
+    assert refused.value.extra == {"against": ["unique_disagrees:openid"]}
 
     people.later(minutes=1)
     people.login("o-2")
-    people.merge(a, b, force=True)
+    people.merge(a, b, although=EVERYTHING)
 
     latest = queries.openid(people.session, person_ids=[a, b], app_id=people.app_id)
     assert latest == "o-2"
+
+
+def test_all_that_speaks_against_a_merge_is_named_and_each_is_acknowledged(people: People) -> None:
+    """Two members with everything of their own are not joined by one word said too fast."""
+    a, b = people.login("o-1", "u-1").person_id, people.login("o-2", "u-2").person_id
+    people.attach(a, *(phone(number) for number in range(1, 4)))
+    people.attach(b, *(phone(number) for number in range(4, 7)))
+    people.unmerge(people.merge(a, b, although=EVERYTHING))
+    every = ["limit_exceeded:phone", "unique_disagrees:openid", "unique_disagrees:unionid", "kept_apart"]
+    before = _pointers(people)
+    for known in ([], every[:1], every[:3], every[1:]):
+        with pytest.raises(MergeRefused) as refused:
+            people.merge(a, b, although=known)
+        assert sorted(refused.value.extra["against"]) == sorted(every)
+    assert _pointers(people) == before
+
+    merge_id = people.merge(a, b, although=every)
+
+    (view,) = queries.merges(people.session, person_ids=[a])
+    assert (view.id, view.forced) == (merge_id, True)
+    line = queries.history(people.session, person_ids=[a])[0]
+    assert sorted(line.detail["although"]) == sorted(every)
+
+
+def test_what_upper_rooms_know_speaks_against_a_merge_as_well(people: People) -> None:
+    a, b, c = _strangers(people, 3)
+    people.merge(a, c)
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def witness(session: Session, *, left: Collection[int], right: Collection[int]) -> list[str]:
+        asked.append((sorted(left), sorted(right)))
+        return ["two_members"]
+
+    def merge(*although: str) -> int:
+        return identity.merge(
+            people.session,
+            person_id=c,
+            other_id=b,
+            reason="they said so",
+            now=people.clock.now(),
+            actor=OPERATOR,
+            although=although,
+            witnesses=[witness],
+        )
+
+    with pytest.raises(MergeRefused) as refused:
+        merge("kept_apart")
+    assert refused.value.extra == {"against": ["two_members"]}
+    assert asked == [([a, c], [b])]
+    merge("two_members")
+    assert people.one(a, b, c)
+
+
+def test_a_merge_that_nothing_speaks_against_overrules_nothing(people: People) -> None:
+    a, b = _strangers(people, 2)
+    people.merge(a, b, although=EVERYTHING)
+    (view,) = queries.merges(people.session, person_ids=[a])
+    assert not view.forced
+    assert queries.history(people.session, person_ids=[a])[0].detail["although"] == []
 
 
 def test_who_is_one_already_cannot_be_merged(people: People) -> None:
     a, b = _strangers(people, 2)
     people.merge(a, b)
     with pytest.raises(AlreadyMerged):
-        people.merge(b, a, force=True)
+        people.merge(b, a, although=EVERYTHING)
     with pytest.raises(AlreadyMerged):
         people.merge(a, a)
 

@@ -36,7 +36,7 @@ from app.identity.operations import Decision
 from app.identity.values import Claimed, IdentifierKind, openid_claim
 from app.kernel.clock import ManualClock
 from tests.conftest import NOON
-from tests.factories.people import OPERATOR, People, card, device, phone, unionid
+from tests.factories.people import EVERYTHING, OPERATOR, People, card, device, phone, unionid
 
 STRENGTH = [
     IdentifierKind.UNIONID,
@@ -215,7 +215,7 @@ class IdentityMachine(RuleBasedStateMachine):
         left, right = self._person(one), self._person(other)
         sides = self.model.cluster(left), self.model.cluster(right)
         try:
-            merge_id = self.people.merge(left, right, force=force)
+            merge_id = self.people.merge(left, right, although=EVERYTHING if force else ())
         except AlreadyMerged:
             assert sides[0] == sides[1]
         except MergeRefused:
@@ -249,7 +249,12 @@ class IdentityMachine(RuleBasedStateMachine):
         link, claimant = self._link_of(conflict_id)
         try:
             identity.resolve_conflict(
-                self.session, conflict_id=conflict_id, decision=decision, now=NOON, actor=OPERATOR
+                self.session,
+                conflict_id=conflict_id,
+                decision=decision,
+                now=NOON,
+                actor=OPERATOR,
+                although=EVERYTHING,
             )
         except ConflictDecided:
             assert self.model.asked[link] is not ConflictState.OPEN

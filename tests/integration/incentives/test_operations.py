@@ -19,6 +19,7 @@ from app.organisation.errors import UnknownStore
 from app.points.models import PointsLot
 from app.points.queries import balance
 from tests.factories.campaign_world import OLGA, POLICY
+from tests.factories.people import EVERYTHING
 from tests.factories.store_world import POINTS, StoreWorld
 
 NOT_THEIRS = CaseReward(CaseOutcome.NOT_FOR_STORE, 0)
@@ -146,7 +147,7 @@ def test_what_any_id_of_a_staff_member_did_counts(stores: StoreWorld) -> None:
         person_id=who.person_id,
         other_id=other.person_id,
         reason="one",
-        force=True,
+        although=EVERYTHING,
         actor=OLGA,
     )
     world.do(operations.register, person_id=other.person_id, store_code="S-1", actor=OLGA)

@@ -18,6 +18,7 @@ from app.tax.errors import BadIdentity, IdentityKept, IdentityWanted, NoticeOutd
 from app.tax.models import AwardTax, TaxIdentity
 from app.tax.terms import TaxBasis, TaxedKind
 from tests.factories.identities import card
+from tests.factories.people import EVERYTHING
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
 from tests.support.scripted_pay import FAIL
@@ -86,7 +87,7 @@ def test_merged_persons_count_together_and_answer_for_each_other(world: PrizeWor
     one, other = world.person(), world.person()
     world.collect(award(world, one, 1_500))
     won = award(world, other, 1_000)
-    world.do(merge, person_id=one, other_id=other, reason="the same", actor=OPERATOR, force=True)
+    world.do(merge, person_id=one, other_id=other, reason="the same", actor=OPERATOR, although=EVERYTHING)
     with pytest.raises(IdentityWanted):
         world.collect(won)
     give(world, one)
@@ -237,7 +238,7 @@ def test_an_unused_name_is_forgotten_and_a_used_one_after_ten_years(world: Prize
 def test_the_name_that_a_collection_relies_on_is_not_forgotten_beside_it(world: PrizeWorld) -> None:
     one, other = world.person(), world.person()
     give(world, one)
-    world.do(merge, person_id=one, other_id=other, reason="the same", actor=OPERATOR, force=True)
+    world.do(merge, person_id=one, other_id=other, reason="the same", actor=OPERATOR, although=EVERYTHING)
     world.clock.advance(operations.KEEP_UNUSED)
     world.collect(award(world, other, 5_000))
     assert world.do(operations.forget_identities) == 0

@@ -22,6 +22,7 @@ from app.tax.export import PERSON_COLUMNS, UNNAMED_COLUMNS, MonthBook
 from app.tax.queries import Standing
 from app.tax.terms import TaxBearer, TaxedKind
 from tests.factories.identities import card
+from tests.factories.people import EVERYTHING
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
 
@@ -55,7 +56,7 @@ def october(world: PrizeWorld) -> PrizeWorld:
 
 def test_a_name_stands_for_everybody_who_somebody_is(october: PrizeWorld) -> None:
     known, other, third = october.people
-    october.do(merge, person_id=other, other_id=known, reason="the same", actor=OPERATOR, force=True)
+    october.do(merge, person_id=other, other_id=known, reason="the same", actor=OPERATOR, although=EVERYTHING)
     found = october.read(queries.identities_of, person_ids=october.people)
     assert found[other] == found[known]
     assert third not in found

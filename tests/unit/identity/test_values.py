@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.identity.values import (
     Claimed,
     IdentifierKind,
+    mask,
     mask_phone,
     normalise_phone,
     openid_claim,
@@ -106,3 +107,17 @@ def test_a_phone_is_shown_to_its_owner_without_its_middle(number: str, shown: st
 
 def test_a_claim_does_not_show_its_value_in_logs() -> None:
     assert "13812345678" not in repr(phone_claim("13812345678"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        (IdentifierKind.PHONE, "+8613812345678", "+86 138****5678"),
+        (IdentifierKind.OPENID, "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "oU…eS6o"),
+        (IdentifierKind.MEMBER_CARD, "123456", "…56"),
+    ],
+)
+def test_an_operator_can_tell_two_apart_and_read_neither(
+    kind: IdentifierKind, value: str, shown: str
+) -> None:
+    assert mask(kind, value) == shown
