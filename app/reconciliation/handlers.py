@@ -53,6 +53,9 @@ LATE_ALERT = "reconciliation.statement_late"
 # The platform asks for half an hour between two questions while it is still making a bill (11.1).
 _CREATING_CHECK = timedelta(minutes=30)
 _UNCLOSED_CHECK = timedelta(minutes=30)
+UNCLOSED_LONGEST = timedelta(days=7)
+"""How long a balance that the platform does not have is asked for while its day is not closed."""
+
 _LATE_AFTER = timedelta(hours=24)
 
 
@@ -256,6 +259,12 @@ def _settle_absent(
     session: Session, balance: DayBalance, payer: Payer, said: str, now: datetime
 ) -> Settlement:
     absent = balances.may_be_absent(session, payer_id=payer.id, day=balance.day, account=balance.account)
+    if absent is None and now - balance.asked_at > UNCLOSED_LONGEST:
+        return Park(
+            f"{said}; and the day {balance.day} has not been closed for {UNCLOSED_LONGEST.days} days, without"
+            " which nobody knows whether there is one: `saoma reconcile status`; close it, then replay this"
+            " message"
+        )
     if absent is None:
         return RetryAt(
             now + _UNCLOSED_CHECK, "the day is not closed: its bill may know of money", counts=False

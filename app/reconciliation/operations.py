@@ -7,12 +7,12 @@ it before in a transaction that wrote nothing, so two that race do the work twic
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain
 
 from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.alerts.models import Severity
-from app.alerts.operations import raise_alert, resolve_alert
+from app.alerts.operations import resolve_alert
 from app.db.once import insert_once
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.ids import new_id
@@ -43,11 +43,9 @@ from app.reconciliation.states import (
     DifferenceKind,
     DifferenceState,
 )
+from app.reconciliation.telling import settle, tell
 
-DIFFERENCES_ALERT = "reconciliation.differences"
 _ROWS = 500
-# It has an alert of its own.
-_TOLD_ELSEWHERE = (DifferenceKind.BALANCE,)
 
 
 def set_payer(session: Session, *, payer_id: int, shared: bool, now: datetime, actor: Actor) -> None:
@@ -133,13 +131,13 @@ def close(session: Session, *, examined: Examined, now: datetime, actor: Actor) 
         return False
     _store_files(session, examined)
     late = _posted_later(session, payer_id, before) if before is not None else []
-    for batch in batches(examined.spool.all_findings(), _ROWS):
-        _store_findings(session, payer_id, batch, now)
-    _store_findings(session, payer_id, late, now)
+    news: set[str] = set()
+    for batch in chain(batches(examined.spool.all_findings(), _ROWS), [late]):
+        news |= _store_findings(session, payer_id, batch, now)
     _store_carries(session, examined, now)
     figures = _closing(session, examined, row, before)
     session.connection().execute(update(ReconciledDay).where(ReconciledDay.id == row["id"]).values(figures))
-    _tell(session, payer_id, day, int(figures["unexplained_fen"]), now)
+    tell(session, payer_id=payer_id, day=day, news=news, now=now)
     compare(session, payer_id=payer_id, day=day, now=now)
     return True
 
@@ -183,13 +181,15 @@ def _store_files(session: Session, examined: Examined) -> None:
         )
 
 
-def _store_findings(session: Session, payer_id: int, findings: Sequence[Finding], now: datetime) -> None:
+def _store_findings(session: Session, payer_id: int, findings: Sequence[Finding], now: datetime) -> set[str]:
+    """Write what was found; return the days of which it is news."""
     new = [_difference(payer_id, finding, now) for finding in findings if finding.known is None]
     if new:
         session.connection().execute(insert(StatementDifference), new)
     for finding in findings:
         if finding.known is not None:
             _judge_again(session, finding, now)
+    return {finding.day for finding in findings if finding.kind is not DifferenceKind.LATE}
 
 
 def _difference(payer_id: int, finding: Finding, now: datetime) -> dict[str, object]:
@@ -323,32 +323,6 @@ def _closing(
     }
 
 
-def _tell(session: Session, payer_id: int, day: str, unexplained_fen: int, now: datetime) -> None:
-    """Raise the alert of every day of the payer with open differences, settle those of the others."""
-    mchid = payouts.payer(session, payer_id).mchid
-    open_days = queries.open_days(session, payer_id=payer_id, besides=_TOLD_ELSEWHERE)
-    if unexplained_fen:
-        open_days.setdefault(day, 0)
-    for which, number in open_days.items():
-        gap = f" and {unexplained_fen} fen that nothing explains" if which == day and unexplained_fen else ""
-        raise_alert(
-            session,
-            kind=DIFFERENCES_ALERT,
-            subject=f"{mchid}:{which}",
-            severity=Severity.CRITICAL,
-            detail=f"The bill of WeChat Pay for {which} and our book disagree: {number} differences{gap}."
-            f" `saoma reconcile differences --payer {mchid}` lists them with what to do.",
-            now=now,
-        )
-    for which in queries.days_with_differences(session, payer_id=payer_id):
-        if which not in open_days:
-            _settle_alert(session, mchid, which, SYSTEM.label, now)
-
-
-def _settle_alert(session: Session, mchid: str, day: str, by: str, now: datetime) -> None:
-    resolve_alert(session, kind=DIFFERENCES_ALERT, subject=f"{mchid}:{day}", by=by, now=now)
-
-
 def resolve(session: Session, *, difference_id: int, reason: str, now: datetime, actor: Actor) -> None:
     """Settle a difference with a reason; the day's figures stand. The day's alert goes with its last one.
 
@@ -372,8 +346,7 @@ def resolve(session: Session, *, difference_id: int, reason: str, now: datetime,
     if session.connection().execute(settled).rowcount != 1:
         DIFFERENCE_TRANSITIONS.require(DifferenceState.RESOLVED, DifferenceState.RESOLVED)
     session.expire(found)
-    mchid = payouts.payer(session, found.payer_id).mchid
     if found.kind is DifferenceKind.BALANCE:
-        resolve_alert(session, kind=BALANCE_ALERT, subject=f"{mchid}:{found.day}", by=actor.label, now=now)
-    elif found.day not in queries.open_days(session, payer_id=found.payer_id, besides=_TOLD_ELSEWHERE):
-        _settle_alert(session, mchid, found.day, actor.label, now)
+        subject = f"{payouts.payer(session, found.payer_id).mchid}:{found.day}"
+        resolve_alert(session, kind=BALANCE_ALERT, subject=subject, by=actor.label, now=now)
+    settle(session, payer_id=found.payer_id, by=actor.label, now=now)

@@ -159,10 +159,25 @@ def open_days(session: Session, *, payer_id: int, besides: Collection[Difference
     return {day: int(count) for day, count in session.connection().execute(wanted)}
 
 
-def days_with_differences(session: Session, *, payer_id: int) -> Sequence[str]:
-    """Return the days of a payer on which anything ever differed."""
-    wanted = select(StatementDifference.day).where(StatementDifference.payer_id == payer_id).distinct()
-    return session.scalars(wanted).all()
+def gaps(session: Session, *, payer_id: int) -> dict[str, int]:
+    """Return by how much, in fen, each day has changed what nothing explains, since that was last nothing.
+
+    It is carried from day to day: a fen that nothing explains on Monday is in Tuesday's balances, too.
+    """
+    closed = ReconciledDay.payer_id == payer_id
+    whole = select(func.max(ReconciledDay.day)).where(closed, ReconciledDay.unexplained_fen == 0)
+    last_whole = session.connection().execute(whole).scalar() or ""
+    later = (
+        select(ReconciledDay.day, ReconciledDay.unexplained_fen)
+        .where(closed, ReconciledDay.day > last_whole)
+        .order_by(ReconciledDay.day)
+    )
+    changed, before = {}, 0
+    for day, fen in session.connection().execute(later):
+        if fen != before:
+            changed[day] = fen - before
+        before = fen
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

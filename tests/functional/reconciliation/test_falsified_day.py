@@ -22,7 +22,7 @@ from app.kernel.actor import SYSTEM
 from app.kernel.clock import ManualClock
 from app.payouts import operations as payouts
 from app.payouts.queries import latest_bill
-from app.reconciliation import operations, queries
+from app.reconciliation import operations, queries, telling
 from app.reconciliation.closing import close_due
 from app.reconciliation.handlers import FetchStatements
 from app.reconciliation.models import ReconciledDay
@@ -174,7 +174,7 @@ def test_of_many_payouts_exactly_the_seven_falsified_ones_are_named(office: Offi
     assert (closed.paid_bills, closed.paid_fen) == (count, count * 100)
     assert closed.unexplained_fen == 0
     (alert,) = office.world.read(open_alerts)
-    assert alert.kind == operations.DIFFERENCES_ALERT
+    assert alert.kind == telling.DIFFERENCES_ALERT
 
     assert office.reconcile() == 0
     assert office.named(day) == found

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
+from app.outbox import queries as outbox_queries
+from app.outbox.operations import replay
 from app.payouts.interfaces import PayerCredentials
-from app.reconciliation import balances, operations, queries
+from app.reconciliation import balances, operations, queries, telling
 from app.reconciliation.asking import BALANCE_TOPIC
-from app.reconciliation.handlers import FetchBalances
+from app.reconciliation.handlers import UNCLOSED_LONGEST, FetchBalances
 from app.reconciliation.interfaces import AccountType, BalanceAnswer, BalanceOutcome
 from app.reconciliation.models import DayBalance
 from app.reconciliation.states import BalanceState, BalanceUse, DifferenceKind
@@ -199,6 +201,34 @@ def test_a_balance_that_is_not_made_yet_waits_for_the_bill(desk: Desk) -> None:
     assert [one.out_fen for one in desk.books.differences().values()] == [9_000]
 
 
+def test_a_balance_of_a_day_that_never_closes_is_not_asked_for_for_ever(desk: Desk) -> None:
+    """After a week it is an operator's: parked with a reason; once the day is closed a replay settles it."""
+    desk.paid_day()
+    desk.bank.holds(9_900)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+    desk.ask(ONE)
+    while desk.books.world.clock.now() <= moment(TWO, 11) + UNCLOSED_LONGEST:
+        assert desk.alerts() == []
+        desk.later()
+    ((kind, message),) = desk.alerts()
+    assert kind == "outbox.parked"
+    (parked,) = desk.books.world.read(outbox_queries.parked)
+    for told in ("7 days", "saoma reconcile status"):
+        assert told in parked.reason
+    asked = len(desk.bank.asked)
+    desk.later()
+    assert len(desk.bank.asked) == asked
+    # Too early: nothing has been mended.
+    desk.books.world.do(replay, message_id=int(message), by="olga")
+    desk.answer()
+    assert len(desk.alerts()) == 1
+    desk.books.close(ONE)
+    desk.books.world.do(replay, message_id=int(message), by="olga")
+    desk.answer()
+    assert desk.states() == [BalanceState.ABSENT, BalanceState.KNOWN]
+    assert desk.alerts() == []
+
+
 def test_an_absent_balance_of_an_account_with_money_has_not_come(desk: Desk) -> None:
     """Both accounts hold money; one's balance was noted as absent. Nothing is compared with a half."""
     desk.books.told(ONE, Move("", 77, "T0"), account=AccountType.BASIC)
@@ -227,7 +257,7 @@ def test_a_fen_that_nothing_explains_is_no_difference_of_the_balance(desk: Desk)
         desk.ask(day)
         assert desk.books.closed(day).unexplained_fen == 1
     assert desk.books.differences() == {}
-    assert {kind for kind, _ in desk.alerts()} == {operations.DIFFERENCES_ALERT}
+    assert {kind for kind, _ in desk.alerts()} == {telling.DIFFERENCES_ALERT, telling.STANDING_ALERT}
     desk.bank.holds(desk.books.balance_fen - 1)
     last = TWO + timedelta(days=2)
     desk.books.told(last)

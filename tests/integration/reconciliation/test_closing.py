@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from app.alerts.models import Severity
+from app.alerts.operations import resolve_alert
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
@@ -21,6 +23,7 @@ from app.reconciliation.findings import Spool
 from app.reconciliation.interfaces import AccountType
 from app.reconciliation.models import ReconciledDay
 from app.reconciliation.states import DifferenceKind, DifferenceState
+from app.reconciliation.telling import DIFFERENCES_ALERT, STANDING_ALERT
 from tests.factories.prizes import MCHID, OPERATOR, PrizeWorld
 from tests.factories.statements import Ledgers, Move, moment
 
@@ -115,6 +118,76 @@ def test_a_settled_difference_opens_again_when_it_becomes_another(books: Ledgers
     (one,) = books.differences().values()
     assert (one.state, one.reason) == (DifferenceState.OPEN, None)
     assert len(books.world.read(open_alerts)) == 1
+
+
+def told(books: Ledgers) -> dict[str, tuple[Severity, int]]:
+    """Return the open alerts: how grave, and how often raised."""
+    alerts = books.world.read(open_alerts)
+    return {f"{alert.kind} {alert.subject}": (alert.severity, alert.times) for alert in alerts}
+
+
+def settle_by_hand(books: Ledgers, day: date) -> None:
+    """Somebody has seen the alert of a day."""
+    seen = {"kind": DIFFERENCES_ALERT, "subject": f"{MCHID}:{day}", "by": "olga"}
+    assert books.world.do(resolve_alert, **seen)
+
+
+def test_what_is_old_is_one_reminder_and_only_news_is_critical(books: Ledgers) -> None:
+    books.paid(ONE), books.paid(ONE)
+    books.reconcile(ONE, TOP_UP)
+    first, second = (f"{DIFFERENCES_ALERT} {MCHID}:{day}" for day in (ONE, TWO))
+    standing = f"{STANDING_ALERT} {MCHID}"
+    assert told(books) == {first: (Severity.CRITICAL, 1)}
+    books.reconcile(TWO, Move("THEIRS", -500))
+    assert told(books) == {
+        first: (Severity.CRITICAL, 1),
+        second: (Severity.CRITICAL, 1),
+        standing: (Severity.WARNING, 1),
+    }
+    # Who has seen them is not told again, but for the one line.
+    settle_by_hand(books, ONE)
+    settle_by_hand(books, TWO)
+    books.reconcile(THREE)
+    assert told(books) == {standing: (Severity.WARNING, 2)}
+    (reminder,) = books.world.read(open_alerts)
+    assert f"3 differences, the oldest of {ONE}" in reminder.detail
+    *others, last = books.differences().values()
+    for one in others:
+        books.world.do(operations.resolve, difference_id=one.id, reason="ticket", actor=OPERATOR)
+        assert set(told(books)) == {standing}
+    books.world.do(operations.resolve, difference_id=last.id, reason="ticket", actor=OPERATOR)
+    assert told(books) == {}
+
+
+def test_a_reminder_goes_with_the_line_that_explains_the_last_difference(books: Ledgers) -> None:
+    number = books.paid(ONE)
+    books.reconcile(ONE, TOP_UP)
+    books.reconcile(TWO)
+    assert len(told(books)) == 2
+    books.reconcile(THREE, Move(number, -100))
+    assert told(books) == {}
+
+
+def test_what_nothing_explains_is_news_when_it_changes(books: Ledgers) -> None:
+    """It is in the balances of every later day, too; a day on which it stays as it is has no alert."""
+
+    def day_of(which: date, off_by: int) -> set[str]:
+        books.balance_fen += off_by
+        books.told(which, Move("", 10, f"T{which}"))
+        books.close(which)
+        return set(told(books))
+
+    first, third = (f"{DIFFERENCES_ALERT} {MCHID}:{day}" for day in (TWO, FOUR))
+    standing = f"{STANDING_ALERT} {MCHID}"
+    assert day_of(ONE, 0) == set()
+    assert day_of(TWO, 7) == {first}
+    assert day_of(THREE, 0) == {first, standing}
+    assert day_of(FOUR, 2) == {first, standing, third}
+    details = {alert.subject: alert.detail for alert in books.world.read(open_alerts)}
+    assert "and 2 fen that nothing explains" in details[f"{MCHID}:{FOUR}"]
+    assert f"7 fen that nothing explains, since {TWO}" in details[MCHID]
+    # It closes by itself, and all that was said of it goes.
+    assert day_of(FIVE, -9) == set()
 
 
 def test_a_line_without_our_number_is_found_by_the_platforms(books: Ledgers) -> None:
