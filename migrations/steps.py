@@ -61,7 +61,7 @@ def set_check(table: str, name: str, clause: str) -> None:
 
 
 def let_be_empty(table: str, column: str, kind: TypeEngine[Any]) -> None:
-    """Let a column of type `kind` be NULL; SQLite copies the table, so nothing may refer to it there."""
+    """Let a column of type `kind` be NULL; SQLite copies the table."""
     known = {column["name"]: column for column in sa.inspect(op.get_bind()).get_columns(table)}
     if known[column]["nullable"]:
         return

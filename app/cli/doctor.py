@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.alerts.queries import open_alerts
 from app.cli.context import Cli, pass_cli
+from app.codes.market import accounts
 from app.config import BadSettings, load_settings
 from app.db import migrate
 from app.db.engine import Database, db_now
@@ -118,6 +119,13 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
             partial(_sign_in, container.mini_program, credentials_of),
             "see the message; `saoma apps add` renews a secret",
         )
+    for account in cli.read(accounts):
+        if account.has_copy:
+            advice = (
+                f"`saoma apps add {account.appid} --kind service` registers its secret, then"
+                f" `saoma marketcode account {account.appid} --opens {account.opens}` drops the copy"
+            )
+            yield Finding(f"codes of {account.appid}", "keeps a secret of its own", advice)
     paying = cli.read(payers)
     if not paying:
         yield Finding("payers", "none", "add one: `saoma payers add`")

@@ -27,8 +27,7 @@ def marketcode() -> None:
 
     \b
     Examples:
-      SECRET=… KEY=… saoma marketcode account wxservice000000 --opens wx1234567890abcdef \\
-          --secret-env SECRET --key-env KEY
+      KEY=… saoma marketcode account wxservice000000 --opens wx1234567890abcdef --key-env KEY
       saoma marketcode order tea-house OOLONG-500 --account wxservice000000 --lot L12 --codes 100000
       saoma marketcode status
       saoma marketcode print 7 --into printer/
@@ -40,19 +39,20 @@ def marketcode() -> None:
 @marketcode.command("account")
 @click.argument("appid")
 @click.option("--opens", required=True, help="Mini-program that the codes open.")
-@click.option("--secret-env", required=True, help="Environment variable that holds the AppSecret.")
-@click.option("--key-env", required=True, help="Environment variable that holds the key of 16 characters.")
+@click.option("--key-env", help="Environment variable that holds the key of 16 characters.")
 @pass_cli
-def save_account(cli: Cli, /, *, appid: str, opens: str, secret_env: str, key_env: str) -> None:
-    """Let the service account APPID order codes, or give it a new secret and key.
+def save_account(cli: Cli, /, *, appid: str, opens: str, key_env: str | None) -> None:
+    """Let the service account APPID order codes, or give it a new key.
 
-    WeChat sends the key to the service account when it grants the capability.
+    It is registered by `saoma apps add APPID --kind service`, with its secret. WeChat sends the key to the
+    service account when it grants the capability; without `--key-env` the one that is known stays.
     """
-    secret, key, now = secret_from(secret_env), secret_from(key_env), cli.container.clock.now()
+    key = None if key_env is None else secret_from(key_env)
+    now = cli.container.clock.now()
 
     def work(session: Session) -> None:
         opened = organisation.app_by_appid(session, appid=opens, kind=AppKind.MINIPROGRAM)
-        market.save_account(session, app_id=opened.id, appid=appid, secret=secret, file_key=key, now=now)
+        market.save_account(session, app_id=opened.id, appid=appid, file_key=key, now=now)
 
     cli.act(Act.APP_SAVED, work, on=f"service account {appid}", detail={"opens": opens})
     click.echo(f"service account {appid} may order codes that open {opens}")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import LargeBinary, delete, func, insert, select, type_coerce
-from sqlalchemy.orm import Session
+from sqlalchemy import LargeBinary, and_, delete, func, insert, select, type_coerce
+from sqlalchemy.orm import Session, aliased
 
 from app.codes.book import CodeBook
 from app.codes.errors import InvalidMarketOrder, InvalidTicket, NotACode, RangeTaken, UnknownMarketOrder
@@ -40,7 +40,7 @@ from app.db.once import insert_once
 from app.identity.interfaces import AppCredentials
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
-from app.organisation.models import App
+from app.organisation.models import App, AppKind
 from app.outbox.operations import enqueue
 
 ORDER_TOPIC = "codes.market_order"
@@ -50,7 +50,6 @@ SMALLEST, LARGEST, STEP = 10_000, 20_000_000, 10_000
 KEEP_TICKETS = timedelta(days=1)
 """Far longer than WeChat takes a ticket: a client that lost the answer has asked again by then."""
 
-_APPID = re.compile(r"[0-9A-Za-z_-]{4,32}")
 _EAN = re.compile(r"[0-9]{8,14}")
 _PATH = re.compile(r"[!-~]{1,128}")
 _PAGE_TYPES = (0, 1, 2)
@@ -60,12 +59,16 @@ _OF_ANOTHER = "this ticket is of another scan: scan the code again"
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """A service account that may order codes, and the mini-program that they open."""
+    """A service account that may order codes, and the mini-program that they open.
+
+    `has_copy`: a copy of its secret is kept beside that of the app.
+    """
 
     id: int
     appid: str
     app_id: int
     opens: str
+    has_copy: bool
     secret: str = field(repr=False)
     file_key: str = field(repr=False)
 
@@ -114,61 +117,88 @@ def code_digest(code: str) -> bytes:
 
 
 def save_account(
-    session: Session, *, app_id: int, appid: str, secret: str, file_key: str, now: datetime
+    session: Session, *, app_id: int, appid: str, file_key: str | None = None, now: datetime
 ) -> None:
-    """Let a service account order codes that open a mini-program, or give it a new secret and key.
+    """Let a service account of ours order codes that open a mini-program; it orders with the app's secret.
 
-    Raise InvalidMarketOrder for a malformed one, or when either belongs to another already.
+    Args: file_key may be left out for an account that is known: the one it has is kept.
+    Raise InvalidMarketOrder for an appid that is no service account of ours, for a malformed key, or when
+    either belongs to another already.
     """
-    if not _APPID.fullmatch(appid) or not secret:
-        raise InvalidMarketOrder("an appid has 4 to 32 letters and digits, and a secret")
-    if not KEY.fullmatch(file_key):
+    service = select(App.id).where(App.appid == appid, App.kind == AppKind.SERVICE)
+    if session.connection().execute(service).first() is None:
+        raise InvalidMarketOrder(
+            "no service account of ours has this appid; `saoma apps add APPID --kind service` registers it"
+        )
+    if file_key is not None and not KEY.fullmatch(file_key):
         raise InvalidMarketOrder("the key that WeChat sent to the service account has 16 characters")
-    row = {
-        "id": new_id(),
-        "app_id": app_id,
-        "appid": appid,
-        "secret": secret,
-        "file_key": file_key,
-        "created_at": now,
-    }
-    if insert_once(session, insert(MarketAccount), row):
-        return
+    if file_key is not None:
+        row = {
+            "id": new_id(),
+            "app_id": app_id,
+            "appid": appid,
+            "secret": None,
+            "file_key": file_key,
+            "created_at": now,
+        }
+        if insert_once(session, insert(MarketAccount), row):
+            return
     known = session.scalars(
         select(MarketAccount).where(MarketAccount.appid == appid).with_for_update()
     ).first()
+    if known is None and file_key is None:
+        raise InvalidMarketOrder("say the key that WeChat sent to the service account: it is not known yet")
     if known is None or known.app_id != app_id:
         raise InvalidMarketOrder(
             "this service account opens another mini-program, or the mini-program has another account"
         )
-    known.secret, known.file_key = secret, file_key
+    known.secret, known.file_key = None, file_key or known.file_key
     session.flush()
 
 
-_ACCOUNT = select(
-    MarketAccount.id,
-    MarketAccount.appid,
-    MarketAccount.app_id,
-    App.appid,
-    MarketAccount.secret,
-    MarketAccount.file_key,
-).join(App, App.id == MarketAccount.app_id)
+_Service = aliased(App)
+_ACCOUNT = (
+    select(
+        MarketAccount.id,
+        MarketAccount.appid,
+        MarketAccount.app_id,
+        App.appid.label("opens"),
+        MarketAccount.file_key,
+        MarketAccount.secret.label("copied"),
+        _Service.secret,
+    )
+    .join(App, App.id == MarketAccount.app_id)
+    .outerjoin(_Service, and_(_Service.appid == MarketAccount.appid, _Service.kind == AppKind.SERVICE))
+)
+
+
+def _account(row: Any) -> AccountView:
+    # One of the two is there: an account is saved only for an app, and apps stay.
+    return AccountView(
+        row.id,
+        row.appid,
+        row.app_id,
+        row.opens,
+        has_copy=row.copied is not None,
+        secret=row.secret or row.copied,
+        file_key=row.file_key,
+    )
 
 
 def accounts(session: Session) -> Sequence[AccountView]:
     """Return all accounts by appid."""
-    return [AccountView(*row) for row in session.connection().execute(_ACCOUNT.order_by(MarketAccount.appid))]
+    return [_account(row) for row in session.connection().execute(_ACCOUNT.order_by(MarketAccount.appid))]
 
 
 def account(session: Session, *, account_id: int) -> AccountView:
     """Return an account."""
-    return AccountView(*session.connection().execute(_ACCOUNT.where(MarketAccount.id == account_id)).one())
+    return _account(session.connection().execute(_ACCOUNT.where(MarketAccount.id == account_id)).one())
 
 
 def account_opening(session: Session, *, app_id: int) -> AccountView | None:
     """Return the account whose codes open a mini-program, if any."""
     row = session.connection().execute(_ACCOUNT.where(MarketAccount.app_id == app_id)).first()
-    return None if row is None else AccountView(*row)
+    return None if row is None else _account(row)
 
 
 def account_by_appid(session: Session, *, appid: str) -> AccountView:
@@ -176,7 +206,7 @@ def account_by_appid(session: Session, *, appid: str) -> AccountView:
     row = session.connection().execute(_ACCOUNT.where(MarketAccount.appid == appid)).first()
     if row is None:
         raise InvalidMarketOrder("no service account has this appid; `saoma marketcode account` adds it")
-    return AccountView(*row)
+    return _account(row)
 
 
 def order(

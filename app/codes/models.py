@@ -226,6 +226,8 @@ class ForeignCode(Base):
 class MarketAccount(Base):
     """A service account that may order codes of WeChat; they open the one mini-program `app_id`.
 
+    `appid` is that of an app of the kind service, whose secret counts. `secret` is a copy of its own, from
+    before such accounts were apps: good until there is the app, dropped when the account is saved again.
     `file_key` is the key that WeChat sent to the account when it granted the capability.
     """
 
@@ -233,7 +235,9 @@ class MarketAccount(Base):
     id: Mapped[int] = id_column()
     app_id: Mapped[int] = ref("apps.id", unique=True)
     appid: Mapped[str] = text_column(32, exact=True, unique=True, data_class=DataClass.PUBLIC)
-    secret: Mapped[str] = encrypted("market_accounts.secret", data_class=DataClass.SECRET)
+    secret: Mapped[str | None] = encrypted(
+        "market_accounts.secret", data_class=DataClass.SECRET, nullable=True
+    )
     file_key: Mapped[str] = encrypted("market_accounts.file_key", data_class=DataClass.SECRET)
     created_at: Mapped[datetime] = moment()
 

@@ -12,7 +12,8 @@ from app.codes.interfaces import Opening, Stretch
 from app.codes.market_handlers import POLL
 from app.codes.models import ActivationState, CodeRangeEvent, ForeignCode, MarketOrder, OrderState
 from app.codes.outcome import Placement
-from app.organisation.operations import create_brand
+from app.organisation.models import AppKind
+from app.organisation.operations import create_brand, register_app
 from tests.crash.test_effects import PHASES
 from tests.crash.town import Town
 from tests.factories.prizes import APPID, OPERATOR
@@ -31,9 +32,8 @@ def _order(town: Town) -> int:
     now = town.world.clock.now()
 
     def work(session: Session) -> int:
-        market.save_account(
-            session, app_id=town.world.app_id, appid=appid, secret="secret", file_key=KEY, now=now
-        )
+        register_app(session, appid=appid, secret="secret", kind=AppKind.SERVICE, now=now)
+        market.save_account(session, app_id=town.world.app_id, appid=appid, file_key=KEY, now=now)
         brand_id = create_brand(session, slug="market", name_zh="茶", name_en="Tea", now=now)
         product_id = create_product(
             session, brand_id=brand_id, sku="T", line="t", name_zh="茶", name_en="Tea", now=now

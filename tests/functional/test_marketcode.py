@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
-from app.codes.models import CodeClaim, MarketOrder, Scan
+from app.codes.models import CodeClaim, MarketAccount, MarketOrder, Scan
 from app.organisation.models import AppKind
 from app.organisation.operations import register_app
 from app.outbox.models import OutboxMessage
@@ -32,8 +33,8 @@ class Press:
     account: str
     folder: Path
 
-    def run(self, *arguments: str, ok: bool = True) -> str:
-        return str(self.call("marketcode", *arguments, ok=ok).output)
+    def run(self, *arguments: str, ok: bool = True, group: str = "marketcode") -> str:
+        return str(self.call(group, *arguments, ok=ok).output)
 
     def order(self) -> str:
         """Order 10,000 codes and wait until they are here; return the batch."""
@@ -94,7 +95,8 @@ def press(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     made = Press(shop, shop_shell(shop, tmp_path, monkeypatch), account, tmp_path / "printer")
     monkeypatch.setenv("SERVICE_SECRET", "service-secret")
     monkeypatch.setenv("FILE_KEY", KEY)
-    made.run("account", account, "--opens", APPID, "--secret-env", "SERVICE_SECRET", "--key-env", "FILE_KEY")
+    made.run("add", account, "--kind", "service", "--secret-env", "SERVICE_SECRET", group="apps")
+    made.run("account", account, "--opens", APPID, "--key-env", "FILE_KEY")
     return made
 
 
@@ -104,8 +106,25 @@ def test_codes_open_mini_programs_alone(press: Press) -> None:
     shop.container.db.transact(
         lambda session: register_app(session, appid="wxchat", secret="s", kind=AppKind.SERVICE, now=now)
     )
-    keys = ("--secret-env", "SERVICE_SECRET", "--key-env", "FILE_KEY")
+    keys = ("--key-env", "FILE_KEY")
     assert "of this kind" in press.run("account", press.account, "--opens", "wxchat", *keys, ok=False)
+
+
+def test_a_secret_kept_beside_the_apps_is_told_and_dropped(press: Press) -> None:
+    """An account of before it was an app goes on with its copy; the doctor says how it is dropped."""
+
+    def keep(session: Session) -> None:
+        account = session.scalars(select(MarketAccount).where(MarketAccount.appid == press.account)).one()
+        account.secret = "service-secret"
+
+    press.shop.container.db.transact(keep)
+    told = str(press.call("doctor", ok=False).output)
+    assert f"codes of {press.account}" in told
+    said = f"`saoma marketcode account {press.account} --opens {APPID}`"
+    assert said in told
+    press.run("account", press.account, "--opens", APPID)
+    assert "everything is in place" in str(press.call("doctor").output)
+    assert press.order()
 
 
 def _refused(shopper: Shopper, body: dict[str, str]) -> str:

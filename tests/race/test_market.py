@@ -15,6 +15,7 @@ from app.codes.models import MarketActivation, MarketOrder, OrderState
 from app.codes.outcome import Placement
 from app.db.engine import Database
 from app.kernel.actor import SYSTEM
+from app.organisation.models import AppKind
 from app.organisation.operations import create_brand, register_app
 from tests.race.test_codes import NOW, RUNNERS
 from tests.support.racing import RaceResult, race
@@ -30,7 +31,8 @@ def _order(session: Session) -> int:
         session, brand_id=brand, sku="T", line="tea", name_zh="茶", name_en="Tea", now=NOW
     )
     app = register_app(session, appid=OPENING.appid, secret="s", now=NOW)
-    market.save_account(session, app_id=app, appid="wxservice1", secret="s", file_key="k" * 16, now=NOW)
+    register_app(session, appid="wxservice1", secret="s", kind=AppKind.SERVICE, now=NOW)
+    market.save_account(session, app_id=app, appid="wxservice1", file_key="k" * 16, now=NOW)
     batch_id, _ = market.order(
         session,
         account_id=market.account_by_appid(session, appid="wxservice1").id,

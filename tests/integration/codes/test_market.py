@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
@@ -29,7 +29,14 @@ from app.codes.interfaces import ActiveCode, MadeCodes, Opening, Stretch
 from app.codes.links import CodeLink
 from app.codes.market_handlers import ActivateCodes, LoadFiles, OrderCodes
 from app.codes.market_list import MadeCode
-from app.codes.models import ActivationState, ForeignCode, MarketOrder, MarketTicket, OrderState
+from app.codes.models import (
+    ActivationState,
+    ForeignCode,
+    MarketAccount,
+    MarketOrder,
+    MarketTicket,
+    OrderState,
+)
 from app.codes.operations import record_scan
 from app.codes.outcome import Placement, ScanOutcome
 from app.codes.queries import print_pack
@@ -38,6 +45,7 @@ from app.identity.interfaces import AppCredentials, PlatformBusy, PlatformRefuse
 from app.identity.queries import Cluster
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
+from app.organisation.models import App, AppKind
 from app.organisation.operations import create_brand, register_app
 from app.outbox.drain import Drainer
 from app.outbox.models import MessageState, OutboxMessage
@@ -213,7 +221,8 @@ def desk(request: pytest.FixtureRequest, clock: ManualClock, keyring: object) ->
             session, brand_id=brand, sku="T", line="t", name_zh="绿茶", name_en="Tea", now=now
         )
         app = register_app(session, appid=OPENING.appid, secret="s", now=now)
-        market.save_account(session, app_id=app, appid="wxservice1", secret="s", file_key=KEY, now=now)
+        register_app(session, appid="wxservice1", secret="s", kind=AppKind.SERVICE, now=now)
+        market.save_account(session, app_id=app, appid="wxservice1", file_key=KEY, now=now)
         return product, market.account_by_appid(session, appid="wxservice1").id, app
 
     product_id, account_id, app_id = db.transact(build)
@@ -446,31 +455,57 @@ def test_a_ticket_is_one_persons_and_is_forgotten_after_a_day(desk: Desk) -> Non
 def test_an_account_opens_one_mini_program(desk: Desk) -> None:
     now = desk.clock.now()
     other = desk.do(register_app, appid="wxmini0002", secret="s", now=now)
+    desk.do(register_app, appid="wxservice2", secret="s", kind=AppKind.SERVICE, now=now)
 
     def save(**changes: object) -> None:
-        said = {
-            "app_id": desk.app_id,
-            "appid": "wxservice1",
-            "secret": "s2",
-            "file_key": KEY[::-1],
-            "now": now,
-        }
+        said = {"app_id": desk.app_id, "appid": "wxservice1", "file_key": KEY[::-1], "now": now}
         desk.do(market.save_account, **{**said, **changes})
 
     save()
+    save(file_key=None)
     (found,) = desk.do(market.accounts)
-    assert (found.secret, found.file_key, found.opens) == ("s2", KEY[::-1], OPENING.appid)
+    assert (found.file_key, found.opens) == (KEY[::-1], OPENING.appid)
     assert KEY[::-1] not in repr(found)
     for wrong in (
         {"app_id": other},
         {"appid": "wxservice2"},
+        {"appid": "wxservice2", "app_id": other, "file_key": None},
         {"file_key": "short"},
         {"file_key": "中" * 16},
-        {"secret": ""},
-        {"appid": "x y"},
+        {"appid": "wxservice3"},
+        # Only a service account orders codes.
+        {"appid": "wxmini0002"},
     ):
         with pytest.raises(InvalidMarketOrder):
             save(**wrong)
+
+
+def test_the_secret_of_an_account_is_that_of_the_app(desk: Desk) -> None:
+    """One secret in one place: who renews the app's has renewed what codes are ordered with."""
+    now = desk.clock.now()
+    kinds = {"appid": "wxservice1", "kind": AppKind.SERVICE, "now": now}
+
+    def secret() -> tuple[str, bool]:
+        (found,) = desk.do(market.accounts)
+        return found.secret, found.has_copy
+
+    def copy(session: Session) -> None:
+        session.scalars(select(MarketAccount)).one().secret = "of its own"
+
+    def become(session: Session, kind: AppKind) -> None:
+        session.execute(update(App).where(App.appid == "wxservice1").values(kind=kind))
+
+    assert secret() == ("s", False)
+    desk.do(register_app, secret="renewed", **kinds)
+    assert secret() == ("renewed", False)
+    # An account of before the two were one: what it kept counts until its app is registered.
+    desk.do(copy)
+    assert secret() == ("renewed", True)
+    desk.do(become, kind=AppKind.MINIPROGRAM)
+    assert secret() == ("of its own", True)
+    desk.do(become, kind=AppKind.SERVICE)
+    desk.do(market.save_account, app_id=desk.app_id, appid="wxservice1", now=now)
+    assert secret() == ("renewed", False)
 
 
 def test_no_code_is_kept_in_clear(desk: Desk, tmp_path: Path) -> None:

@@ -55,3 +55,26 @@ def test_a_reference_that_was_broken_before_is_not_passed_over(database: Databas
         migrate.upgrade(database)
     assert migrate.current(database) == BEFORE, "nothing was changed"
     database.dispose()
+
+
+def test_an_account_that_orders_codes_keeps_its_secret_and_its_orders(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/saoma.db")
+    migrate.upgrade(database, to="0047")
+    app = (
+        "INSERT INTO apps (id, kind, appid, open_platform, secret, created_at)"
+        " VALUES (1, 'miniprogram', 'wx1', 'main', x'00', '2026-01-01')"
+    )
+    account = (
+        "INSERT INTO market_accounts (id, app_id, appid, secret, file_key, created_at)"
+        " VALUES (2, 1, 'wxservice', x'0102', x'03', '2026-01-01')"
+    )
+    with database.engine.begin() as connection:
+        connection.execute(text(app))
+        connection.execute(text(account))
+    migrate.upgrade(database)
+    with database.engine.begin() as connection:
+        assert connection.execute(text("SELECT secret FROM market_accounts")).scalar() == b"\x01\x02"
+        connection.execute(text("UPDATE market_accounts SET secret = NULL"))
+        (made,) = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'market_orders'")).one()
+        assert "REFERENCES market_accounts (id)" in made
+    database.dispose()
