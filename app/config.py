@@ -48,6 +48,7 @@ class Settings:
     public_url: str
     wechat_api_url: str
     wechat_open_url: str
+    wecom_api_url: str
     pay_api_url: str
     redis_url: str | None = field(repr=False)
     trusted_proxies: int
@@ -300,6 +301,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         public_url=take("SAOMA_PUBLIC_URL", _origin("https"), None, ""),
         wechat_api_url=take("SAOMA_WECHAT_API_URL", origin, platform or "https://api.weixin.qq.com", ""),
         wechat_open_url=take("SAOMA_WECHAT_OPEN_URL", origin, platform or "https://open.weixin.qq.com", ""),
+        wecom_api_url=take("SAOMA_WECOM_API_URL", origin, platform or "https://qyapi.weixin.qq.com", ""),
         pay_api_url=take("SAOMA_PAY_API_URL", origin, platform or "https://api.mch.weixin.qq.com", ""),
         redis_url=environ.get("SAOMA_REDIS_URL") or None,
         trusted_proxies=take("SAOMA_TRUSTED_PROXIES", _whole(0, 10), "0", 0),

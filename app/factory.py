@@ -36,13 +36,15 @@ from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.statements import WeChatPayStatements
 from app.gateways.pay.transfers import WeChatPayTransfers
+from app.gateways.pay.wecom_packets import WeComRedPackets
 from app.gateways.service_account import WeChatServiceAccount
 from app.gateways.sms import NullTexter, WebhookTexter
 from app.gateways.tc3 import CloudKey
 from app.gateways.tokens import TokenProvider
 from app.gateways.wechat import WeChatApi
+from app.gateways.wecom.visitors import WeComVisitors
 from app.http.kit import build_app
-from app.identity.interfaces import MiniProgramGateway, ServiceAccountGateway
+from app.identity.interfaces import CorpGateway, MiniProgramGateway, ServiceAccountGateway
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.ids import PublicIds
 from app.notices.handlers import SendDigest, SendText
@@ -82,6 +84,7 @@ class Container:
     address_regions: AddressRegions
     mini_program: MiniProgramGateway
     service_account: ServiceAccountGateway
+    corp: CorpGateway
     messages: MessageReader
     market_codes: MarketGateway
     transfers: TransferGateway
@@ -159,6 +162,7 @@ def build_container(
         address_regions=regions,
         mini_program=mini_program or WeChatMiniProgram(api, tokens),
         service_account=WeChatServiceAccount(api),
+        corp=WeComVisitors(WeChatApi(settings.wecom_api_url), tokens),
         messages=PushedMessages(),
         market_codes=market_codes,
         transfers=transfers,
@@ -176,6 +180,7 @@ def _payments(api_url: str) -> TransferGateway:
             PayMethod.TRANSFER: WeChatPayTransfers(api_url),
             PayMethod.RED_PACKET: packets,
             PayMethod.SERVICE_RED_PACKET: packets,
+            PayMethod.WECOM_RED_PACKET: WeComRedPackets(api_url),
         }
     )
 

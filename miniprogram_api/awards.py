@@ -36,6 +36,7 @@ from app.payouts.errors import (
     AlreadyPaid,
     AmountNotPayable,
     AppNotBound,
+    CorpWanted,
     NameNeeded,
     NoOpenid,
     RedPacketsOfToday,
@@ -128,6 +129,7 @@ def read_award(award_id: str) -> Response:
         AppNotBound,
         NoOpenid,
         ServiceAccountWanted,
+        CorpWanted,
         AmountNotPayable,
         NameNeeded,
         VouchersOut,
@@ -141,9 +143,9 @@ def collect(body: dict[str, Any], award_id: str) -> Response:
     """Collect money or a voucher: opens one transfer, or allots one code, however often this is called.
 
     200 carries the voucher's code, or what wx.requestMerchantTransfer takes, or for a payer of red packets
-    what wx.sendBizRedPacket takes, or which service account has sent one. 202 means that WeChat Pay has not
-    prepared it yet: call again with a new key in a few seconds. Until the shopper has confirmed, or the
-    transfer has ended after 24 hours, each call gives the same transfer.
+    what wx.sendBizRedPacket takes, or which service account or company has sent one. 202 means that WeChat
+    Pay has not prepared it yet: call again with a new key in a few seconds. Until the shopper has confirmed,
+    or the transfer has ended after 24 hours, each call gives the same transfer.
     """
     number = context.decode("aw", award_id)
 
@@ -363,10 +365,15 @@ def _collected(
         "award": award,
         "transfer": transfer,
         "red_packet": red_packet,
-        "service_red_packet": {"app_id": bill.appid} if sent and bill is not None else None,
+        "service_red_packet": _sender(bill, PayMethod.SERVICE_RED_PACKET) if sent else None,
+        "wecom_red_packet": _sender(bill, PayMethod.WECOM_RED_PACKET) if sent else None,
         "voucher": voucher,
     }
     return Answer(202 if waiting else 200, body, replayed=replayed)
+
+
+def _sender(bill: BillView | None, method: PayMethod) -> dict[str, str] | None:
+    return {"app_id": bill.appid} if bill is not None and bill.method is method else None
 
 
 def _deliver(message_id: int) -> None:

@@ -1,4 +1,4 @@
-"""How a member becomes known to a service account: a link from the mini-program, opened in WeChat's browser.
+"""How a member becomes known to a service account or a corp: a link from the mini-program, opened in WeChat.
 
 The page says whose red packets will be sent here and goes on only when tapped. WeChat then tells who taps
 (contract 12.8). Nothing in a query is believed: `state` is sealed by us and must be about the link on whose
@@ -42,6 +42,7 @@ from app.members.queries import membership
 from app.organisation import queries as organisation
 from app.organisation.errors import UnknownApp
 from app.organisation.models import AppKind
+from app.organisation.queries import AppView
 from miniprogram_api import context, texts
 from miniprogram_api.pages import page
 from miniprogram_api.schemas import OpenidLinkAnswer, OpenidLinkBody
@@ -57,8 +58,9 @@ _PER_ADDRESS = "600/minute"
 _LONGEST_CODE = 512
 _IN_WECHAT = "MicroMessenger"
 _SHOWN_DIGITS = 4
+_LINKED = (AppKind.SERVICE, AppKind.CORP)
 
-links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="Service accounts")
+links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="Service accounts and corps")
 
 
 @links.route("/openid-links", methods=["POST"])
@@ -69,14 +71,14 @@ links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="
     per_person="20/minute",
 )
 def create_openid_link(body: dict[str, Any]) -> Response:
-    """Get the link with which a service account gets to know the caller; for `service_account_wanted`.
+    """Get the link with which a service account or a corp gets to know the caller.
 
-    Open it in a web-view, or let it be opened in a chat; it is good once, for ten minutes and while the
-    session lasts. Then collect again, with a new key.
+    For `service_account_wanted` and `corp_wanted`. Open it in a web-view, or let it be opened in a chat; it is
+    good once, for ten minutes and while the session lasts. Then collect again, with a new key.
     """
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:
-        app = organisation.app_by_appid(session, appid=body["app_id"], kind=AppKind.SERVICE)
+        app = organisation.app_by_appid(session, appid=body["app_id"], kinds=_LINKED)
         link = linking.invite(session, principal=caller, app_id=app.id, now=now)
         if membership(session, person_ids=caller.cluster.person_ids) is None:
             raise NotAMember("join first; only members are sent red packets")
@@ -128,7 +130,8 @@ def _failing(work: Callable[[], R]) -> R | Response:
 
 
 def _ask(settings: Settings, link: LinkView) -> Response:
-    why, who = texts.LINK_WHY, _member(link)
+    app = _app(link)
+    why, who = texts.LINK_WHY_CORP if app.kind is AppKind.CORP else texts.LINK_WHY, _member(link)
     told = texts.Text(why.zh.format(who=who), why.en.format(who=who))
     response = _page(texts.LINK, told, verdict="plain", go=texts.LINK_GO)
     # The form goes to this page, and from there to WeChat.
@@ -142,14 +145,15 @@ def _ask(settings: Settings, link: LinkView) -> Response:
 
 def _send_on(settings: Settings, link: LinkView) -> Redirection:
     _require(settings, Place.BROWSER, link)
-    with context.container().db.read() as session:
-        app = organisation.app(session, app_id=link.app_id)
+    app = _app(link)
+    # In this order: the platform's page has been seen to want it (contract 3.6).
     query = {
         "appid": app.appid,
         "redirect_uri": f"{settings.public_url}{PATH}",
         "response_type": "code",
         "scope": "snsapi_base",
         "state": _sealed(Place.STATE, link),
+        **({} if app.agentid is None else {"agentid": app.agentid}),
     }
     address = f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
     response = redirect(address, 303)
@@ -160,15 +164,20 @@ def _send_on(settings: Settings, link: LinkView) -> Redirection:
 def _take(settings: Settings, link: LinkView) -> Response:
     _require(settings, Place.TAPPED, link)
     container, code = context.container(), request.args.get("code", "")[:_LONGEST_CODE]
-    with container.db.read() as session:
-        app = organisation.app(session, app_id=link.app_id)
-    visitor = container.service_account.code_to_visitor(AppCredentials(app.appid, app.secret), code)
+    app = _app(link)
+    gateway = container.corp if app.kind is AppKind.CORP else container.service_account
+    visitor = gateway.code_to_visitor(AppCredentials(app.appid, app.secret), code)
     known = container.db.transact(
         lambda session: linking.complete(session, link_id=link.id, visitor=visitor, now=context.now())
     )
     if not known:
         return _failed(texts.LINK_ANOTHER)
     return _page(texts.LINK_DONE, texts.LINK_DONE_HOW, verdict="good")
+
+
+def _app(link: LinkView) -> AppView:
+    with context.container().db.read() as session:
+        return organisation.app(session, app_id=link.app_id)
 
 
 def _keys() -> list[bytes]:

@@ -34,9 +34,9 @@ class SessionBody(BaseSchema):
 
 
 class OpenidLinkBody(BaseSchema):
-    """Which service account is to know the caller."""
+    """Which service account or corp is to know the caller."""
 
-    app_id = Pattern("[A-Za-z0-9]{4,32}", 32, required=True, metadata=_note("the service account's appid"))
+    app_id = Pattern("[A-Za-z0-9]{4,32}", 32, required=True, metadata=_note("its appid"))
 
 
 class OpenidLinkAnswer(BaseSchema):
@@ -448,9 +448,15 @@ class ServicePacketAnswer(BaseSchema):
     app_id = fields.String(required=True)
 
 
+class WeComPacketAnswer(BaseSchema):
+    """The company whose WeCom has sent the red packet: it is opened in WeChat, within 24 hours."""
+
+    app_id = fields.String(required=True)
+
+
 class CollectAnswer(BaseSchema):
     """The award, and what the shopper confirms the transfer or opens the red packet with, or which service
-    account has sent one; all null while WeChat Pay prepares it.
+    account or company has sent one; all null while WeChat Pay prepares it.
 
     A voucher has its code instead, at once.
     """
@@ -459,6 +465,7 @@ class CollectAnswer(BaseSchema):
     transfer = fields.Nested(TransferAnswer, required=True, allow_none=True)
     red_packet = fields.Nested(RedPacketAnswer, required=True, allow_none=True)
     service_red_packet = fields.Nested(ServicePacketAnswer, required=True, allow_none=True)
+    wecom_red_packet = fields.Nested(WeComPacketAnswer, required=True, allow_none=True)
     voucher = fields.Nested(VoucherAnswer, required=True, allow_none=True)
 
 

@@ -58,7 +58,7 @@ def create_session(body: dict[str, Any]) -> Response:
     """
     container = context.container()
     with container.db.read() as session:
-        app = organisation.app_by_appid(session, appid=body["app_id"], kind=AppKind.MINIPROGRAM)
+        app = organisation.app_by_appid(session, appid=body["app_id"], kinds=[AppKind.MINIPROGRAM])
     platform = container.mini_program.code_to_session(AppCredentials(app.appid, app.secret), body["js_code"])
     login, membership = container.db.transact(lambda session: _log_in(session, app.id, platform))
     token = session_token.sign(

@@ -88,12 +88,20 @@ LINK_PHONE = Text("消费者的手机（本地沙箱）", "The shopper's phone (
 LINK_DOCS = Text("接口文档", "API pages")
 LINK_OPENAPI = Text("OpenAPI 文件", "OpenAPI document")
 
-LINK = Text("接收服务号红包", "Red packets from our service account")
+LINK = Text("接收红包", "Receive red packets")
 LINK_WHY = Text(
     "用此微信接收会员 {who} 的红包。请确认是您本人的会员号；"
     "我们只记录此微信在服务号中的编号（openid），仅用于发放红包。",
     "This WeChat account will receive the red packets of member {who}. Go on only if that is you. All that is"
     " kept is this account's number at our service account (openid), to send the red packets to.",
+)
+LINK_WHY_CORP = Text(
+    "用此微信接收会员 {who} 的红包。请确认是您本人的会员号；"
+    "我们只记录此微信在本企业的企业微信中的编号（openid；如您已添加我们的导购，还有外部联系人编号），"
+    "用于发放红包和识别您的会员身份。",
+    "This WeChat account will receive the red packets of member {who}. Go on only if that is you. All that is"
+    " kept is this account's number at our company's WeCom (openid; if a guide of ours is your contact, its"
+    " number as a contact, too), to send the red packets to and to recognise you as a member.",
 )
 LINK_GO = Text("确认接收", "Receive them here")
 LINK_IN_WECHAT = Text("请在微信中打开此链接。", "Open this link in WeChat.")

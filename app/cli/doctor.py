@@ -17,13 +17,14 @@ from app.config import BadSettings, load_settings
 from app.db import migrate
 from app.db.engine import Database, db_now
 from app.db.keys import key_faults
-from app.identity.interfaces import AppCredentials, MiniProgramGateway
+from app.identity.interfaces import AppCredentials, CorpGateway, MiniProgramGateway
 from app.kernel.errors import DomainError
 from app.members.queries import current_policy
+from app.organisation.models import AppKind
 from app.organisation.queries import apps
 from app.outbox.models import MessageState
 from app.outbox.queries import depths
-from app.payouts.interfaces import TransferOutcome
+from app.payouts.interfaces import PayMethod, TransferOutcome
 from app.payouts.queries import an_appid, credentials, payers
 from app.risk.interfaces import Captchas
 from app.risk.interfaces import Finding as CaptchaFinding
@@ -116,7 +117,11 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
         credentials_of = AppCredentials(app.appid, app.secret)
         yield _tried(
             f"{app.kind} {app.appid}",
-            partial(_sign_in, container.mini_program, credentials_of),
+            partial(
+                _sign_in,
+                container.corp if app.kind is AppKind.CORP else container.mini_program,
+                credentials_of,
+            ),
             "see the message; `saoma apps add` renews a secret",
         )
     for account in cli.read(accounts):
@@ -134,7 +139,10 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
         answer = container.transfers.query(credentials(payer, appid), _NO_SUCH_BILL)
         subject = f"payer {payer.mchid} ({payer.state.value})"
         if answer.outcome is TransferOutcome.NOT_FOUND:
-            yield Finding(subject, "WeChat Pay accepts its keys")
+            told = "WeChat Pay accepts its keys"
+            if payer.method is PayMethod.WECOM_RED_PACKET:
+                told += "; the secret of the 企业支付 app is tried by nothing but a packet"
+            yield Finding(subject, told)
         else:
             said = f"{answer.outcome.value} {answer.code or ''} {answer.message}".strip()
             advice = "check serial number, private key, APIv3 key, public key and the IP list in the console"
@@ -160,7 +168,7 @@ def _captcha(cli: Cli) -> Finding:
     return Finding(subject, check.reason, advice)
 
 
-def _sign_in(gateway: MiniProgramGateway, app: AppCredentials) -> str:
+def _sign_in(gateway: MiniProgramGateway | CorpGateway, app: AppCredentials) -> str:
     gateway.check(app)
     return "the platform knows it and its secret"
 

@@ -51,7 +51,7 @@ def save_account(cli: Cli, /, *, appid: str, opens: str, key_env: str | None) ->
     now = cli.container.clock.now()
 
     def work(session: Session) -> None:
-        opened = organisation.app_by_appid(session, appid=opens, kind=AppKind.MINIPROGRAM)
+        opened = organisation.app_by_appid(session, appid=opens, kinds=[AppKind.MINIPROGRAM])
         market.save_account(session, app_id=opened.id, appid=appid, file_key=key, now=now)
 
     cli.act(Act.APP_SAVED, work, on=f"service account {appid}", detail={"opens": opens})

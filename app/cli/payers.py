@@ -33,6 +33,8 @@ def payers() -> None:
           --apiv2-env APIV2 --certificate apiclient_cert.pem --report send_name=茶铺 \
           --report wishing=恭喜发财 --report act_name=扫码有礼 --report client_ip=203.0.113.7
       … saoma payers add 1900000003 --name "Service account" --method service_red_packet --app wxabc… …
+      WECOM=… … saoma payers add 1900000004 --name "WeCom" --method wecom_red_packet --app wwabc… \
+          --wecom-env WECOM --report sender_name=茶铺 --report wishing=恭喜发财 --report act_name=扫码有礼 …
       saoma payers pause 1900000001 --reason "audit"
       saoma payers resume 1900000001 --reason "audit is over"
     """
@@ -51,7 +53,7 @@ def payers() -> None:
     "appids",
     multiple=True,
     required=True,
-    help="appid bound to it; several times. The one service account, where that sends.",
+    help="appid bound to it; several times. The one service account or corp, where that sends.",
 )
 @click.option("--max", "most", required=True, help="Highest single transfer of the product, in yuan.")
 @click.option("--scene", help="Transfer scene, 1000 unless told; of red packets PRODUCT_…, none unless told.")
@@ -69,6 +71,7 @@ def payers() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="apiclient_cert.pem, for red packets.",
 )
+@click.option("--wecom-env", help="Environment variable that holds the secret of WeCom's 企业支付 app.")
 @click.option("--style", help="CONFIRM_PAGE or RED_PACKET.")
 @click.option("--brand", help="The brand that pays; without it the enterprise.")
 @pass_cli
@@ -103,6 +106,7 @@ def add(cli: Cli, /, *, mchid: str, name: str, serial: str, **more: object) -> N
             method=method,
             apiv2_key=secret_from(str(more["apiv2_env"])) if more["apiv2_env"] else None,
             client_certificate=Path(str(more["certificate"])).read_text() if more["certificate"] else None,
+            workwx_secret=secret_from(str(more["wecom_env"])) if more["wecom_env"] else None,
             brand_id=brand_id(session, str(more["brand"]) if more["brand"] else None),
         )
         return operations.save_payer(session, payer=details, now=now, actor=actor)

@@ -59,12 +59,13 @@ def list_brands(cli: Cli, /, *, as_json: bool) -> None:
 
 @click.group()
 def apps() -> None:
-    """Register mini-programs and service accounts; see what the platform punishes; let friends help again.
+    """Register mini-programs, service accounts, corps; see what the platform punishes; let friends help.
 
     \b
     Examples:
       SECRET=… saoma apps add wx1234567890abcdef --secret-env SECRET
       SECRET=… saoma apps add wxabcdef1234567890 --kind service --secret-env SECRET
+      SECRET=… saoma apps add wwabcdef1234567890 --kind corp --agent 1000002 --secret-env SECRET
       TOKEN=… KEY=… saoma apps messages wx1234567890abcdef --token-env TOKEN --key-env KEY
       saoma apps penalties
       saoma apps resume wx1234567890abcdef --reason "page mended, case 4711 closed"
@@ -80,11 +81,14 @@ def apps() -> None:
     type=click.Choice([kind.value for kind in AppKind]),
     default=AppKind.MINIPROGRAM.value,
     show_default=True,
-    help="service: a verified service account (服务号), which sends red packets.",
+    help="service: a verified service account (服务号), corp: a company's WeCom; both send red packets.",
 )
+@click.option("--agent", help="Number of the corp's application (AgentId) that the secret is of.")
 @pass_cli
-def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None, kind: str) -> None:
-    """Register the app APPID, or give it a new secret."""
+def add_app(
+    cli: Cli, /, *, appid: str, secret_env: str, brand: str | None, kind: str, agent: str | None
+) -> None:
+    """Register the app APPID, or give it a new secret; of a corp, APPID is its corpid."""
     secret = secret_from(secret_env)
     now = cli.container.clock.now()
 
@@ -94,6 +98,7 @@ def add_app(cli: Cli, /, *, appid: str, secret_env: str, brand: str | None, kind
             appid=appid,
             secret=secret,
             kind=AppKind(kind),
+            agentid=agent,
             brand_id=brand_id(session, brand),
             now=now,
         )

@@ -33,12 +33,13 @@ class PlatformSession:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Whom the code of a page's authorisation stands for (12.8). `unionid` is seldom told; a `virtual`
-    identity belongs to nobody and is never stored."""
+    """Whom the code of a page's authorisation stands for (12.8, 3.6). `unionid` is seldom told; a `virtual`
+    identity belongs to nobody and is never stored. A WeCom corp tells the `external_userid` of customers."""
 
     openid: str = field(repr=False)
     unionid: str | None = field(repr=False)
     virtual: bool
+    external_userid: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,20 @@ class ServiceAccountGateway(Protocol):
 
         Raises InvalidLoginCode, TooFrequent, PlatformBusy or PlatformRefused.
         """
+
+
+class CorpGateway(Protocol):
+    """Server side of the web authorisation of a WeCom corp. Never call it inside a transaction."""
+
+    def code_to_visitor(self, app: AppCredentials, code: str) -> Visitor:
+        """Exchange the code that the browser brought back (platform contracts 3.6); it is good for one use.
+
+        Staff of the corp are told with the openid by which the corp pays them. Raises as
+        ServiceAccountGateway does.
+        """
+
+    def check(self, app: AppCredentials) -> None:
+        """Show that the platform knows the corp and the secret; raises as `code_to_visitor` does."""
 
 
 class Witness(Protocol):

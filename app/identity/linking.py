@@ -1,9 +1,11 @@
-"""Getting to know a member in one more app: in a service account, whose openids only its own pages learn.
+"""Getting to know a member in one more app: a service account or a corp, whose openids only its pages learn.
 
-A page in WeChat's browser learns an openid and nothing else (platform contracts 12.8): no unionid tells whose
-it is. So the member asks for a link where they are signed in, and who opens it in WeChat while that session
-lasts is taken for them (ADR 16). The first openid stays: another one later is a question for an operator, and
-so is one whose owner is known by anything else, since that may be another member who was sent the link.
+A page in WeChat's browser learns an openid and little else (platform contracts 12.8, 3.6): no unionid tells
+whose it is. So the member asks for a link where they are signed in, and who opens it in WeChat while that
+session lasts is taken for them (ADR 16). The first openid stays: another one later is a question for an
+operator, and so is one whose owner is known by anything else, since that may be another member who was sent
+the link. What a WeCom corp tells besides, a customer's external_userid, is judged in the same way: where it
+is not the member's, the openid that came with it is not believed either (ADR 18).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,8 @@ from app.identity.values import Claimed, IdentifierKind, openid_claim
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.ids import new_id
 from app.organisation import queries as organisation
+from app.organisation.models import AppKind
+from app.organisation.queries import AppView
 
 LIFETIME = timedelta(minutes=10)
 _OVER = "the link has been used or is too old: get a new one in the mini-program"
@@ -82,8 +86,9 @@ def link(session: Session, *, link_id: int, now: datetime) -> LinkView:
 def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime) -> bool:
     """Take who opened a link for the member who asked for it, once; return whether they are known by it now.
 
-    False: the openid is that of somebody who is known by more than it, or the member has another one there,
-    or an operator has taken it its say; the link is used up, and the first openid stays. A question is open
+    False: the openid or the external_userid is that of somebody who is known by more than the visit shows, or
+    the member has another one there, or an operator has taken it its say; the link is used up, and what was
+    known stays. A question is open
     to an operator then, unless it has been answered with no before (that is in the identity log), or the
     openid is demoted, which `saoma persons show` tells. Raises LinkOver; VirtualPerson in snapshot mode,
     and AnotherWeChat when WeChat itself names another one than the member: then nothing is stored.
@@ -91,25 +96,37 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
     found = link(session, link_id=link_id, now=now)
     if visitor.virtual:
         raise VirtualPerson("this is a snapshot of the page: open it fully, then tap again")
-    claims = [openid_claim(found.app_id, visitor.openid)]
-    if visitor.unionid is not None:
-        scope = organisation.open_platform(session, app_id=found.app_id)
-        claims.append(Claimed(IdentifierKind.UNIONID, scope, visitor.unionid))
+    app = organisation.app(session, app_id=found.app_id)
+    claims = _claims(app, visitor)
     roots, known = _lock(session, found.person_id, claims)
-    if visitor.unionid is not None and not _may_be(session, roots, found.person_id, known, claims[-1]):
+    strange = [it for it in claims if not _may_be(session, roots, found.person_id, known, it)]
+    if any(it.kind is IdentifierKind.UNIONID for it in strange):
         raise AnotherWeChat("this WeChat account is not the member's: open the link in their own")
     if not _spend(session, link_id, now):
         raise LinkOver(_OVER)
     attached = operations.attach(
         session,
         person_id=found.person_id,
-        identifiers=claims,
-        source=IdentitySource.SERVICE_ACCOUNT_VISIT,
+        # Where one of them is another's, all are: it is asked about, and the others are kept for nobody.
+        identifiers=strange[:1] or claims,
+        source=IdentitySource.CORP_VISIT
+        if app.kind is AppKind.CORP
+        else IdentitySource.SERVICE_ACCOUNT_VISIT,
         now=now,
         actor=Actor(ActorKind.PERSON, "shopper", found.person_id),
     )
     held = matching.holdings(session, {attached.root_id}).get(attached.root_id, {})
     return queries.digest(claims[0]) in held.get((claims[0].kind, claims[0].scope), frozenset())
+
+
+def _claims(app: AppView, visitor: Visitor) -> list[Claimed]:
+    """Return what a visit shows, the openid first."""
+    claims = [openid_claim(app.id, visitor.openid)]
+    if visitor.external_userid is not None:
+        claims.append(Claimed(IdentifierKind.EXTERNAL_USERID, app.appid, visitor.external_userid))
+    if visitor.unionid is not None:
+        claims.append(Claimed(IdentifierKind.UNIONID, app.open_platform, visitor.unionid))
+    return claims
 
 
 def _lock(session: Session, person_id: int, claims: Sequence[Claimed]) -> tuple[dict[int, int], list[Known]]:
@@ -123,15 +140,15 @@ def _lock(session: Session, person_id: int, claims: Sequence[Claimed]) -> tuple[
 
 
 def _may_be(
-    session: Session, roots: Mapping[int, int], member: int, known: Sequence[Known], unionid: Claimed
+    session: Session, roots: Mapping[int, int], member: int, known: Sequence[Known], claim: Claimed
 ) -> bool:
-    """Tell whether a member can be whom a unionid names: theirs, or nobody else's."""
+    """Tell whether a member can be whom an identifier names: theirs, or nobody else's."""
     mine = roots[member]
-    held = matching.holdings(session, {mine}).get(mine, {}).get((unionid.kind, unionid.scope), frozenset())
+    held = matching.holdings(session, {mine}).get(mine, {}).get((claim.kind, claim.scope), frozenset())
     if held:
-        return queries.digest(unionid) in held
+        return queries.digest(claim) in held
     shown = {it.id for it in known}
-    owners = {roots[it.person_id] for it in known if it.kind is unionid.kind} - {mine}
+    owners = {roots[it.person_id] for it in known if it.kind is claim.kind} - {mine}
     rules = queries.rules(session)
     return not any(
         matching.judge(session, rules, mine, owner) or matching.doubt(session, owner, shown=shown)

@@ -21,6 +21,7 @@ from app.db.engine import Replay
 from app.db.once import insert_once
 from app.identity import clusters, conflicts, queries
 from app.identity.models import (
+    BY_LINK,
     ConflictReason,
     Identifier,
     IdentifierState,
@@ -272,7 +273,7 @@ class Record:
     def _link(self, it: Known, known: Mapping[Key, Known], roots: dict[int, int], settled: Settled) -> None:
         own_root, other_root = roots[settled.person_id], roots[it.person_id]
         objection = judge(self._session, self._rules, own_root, other_root)
-        if objection is None and self._source is IdentitySource.SERVICE_ACCOUNT_VISIT:
+        if objection is None and self._source in BY_LINK:
             objection = doubt(self._session, other_root, shown={each.id for each in known.values()})
         if objection is not None:
             self._ask(objection, it.id, owner=it.person_id, claimant=settled.person_id)
@@ -394,7 +395,7 @@ def rejoin(
         if roots[person] == roots[owner]:
             continue
         objection = judge(session, rules, roots[owner], roots[person])
-        if objection is None and source is IdentitySource.SERVICE_ACCOUNT_VISIT:
+        if objection is None and source in BY_LINK:
             objection = doubt(session, roots[owner], shown=[identifier_id])
         if objection is not None:
             question = conflicts.ask(

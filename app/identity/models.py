@@ -40,6 +40,7 @@ class IdentitySource(StrEnum):
     PHONE_BUTTON = "phone_button"
     SERVICE_ACCOUNT_FOLLOW = "service_account_follow"
     SERVICE_ACCOUNT_VISIT = "service_account_visit"
+    CORP_VISIT = "corp_visit"
     JOIN = "join"
     GUIDE_WECOM = "guide_wecom"
     APP_ORDER = "app_order"
@@ -48,6 +49,10 @@ class IdentitySource(StrEnum):
     OFFLINE_ACTIVITY = "offline_activity"
     OPERATOR = "operator"
     IMPORTED = "imported"
+
+
+BY_LINK = frozenset({IdentitySource.SERVICE_ACCOUNT_VISIT, IdentitySource.CORP_VISIT})
+"""Sources of which a link alone says whose the identifier is: these join no two members (ADR 16)."""
 
 
 class IdentifierState(StrEnum):

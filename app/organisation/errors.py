@@ -60,6 +60,12 @@ class AppTaken(Conflict):
     title = "This app belongs to another brand"
 
 
+class InvalidApp(Malformed):
+    """An app cannot be registered like this."""
+
+    code = "invalid_app"
+
+
 class InvalidMessageKeys(Malformed):
     """Token or EncodingAESKey are not what the platform's console gives."""
 

@@ -28,6 +28,7 @@ class AppKind(StrEnum):
 
     MINIPROGRAM = "miniprogram"
     SERVICE = "service"  # 服务号
+    CORP = "corp"  # 企业微信: an application that a company has made in its WeCom
 
 
 class PenaltyKind(StrEnum):
@@ -83,7 +84,7 @@ class Store(Base):
 
 
 class App(Base):
-    """A WeChat app of the enterprise.
+    """A WeChat app of the enterprise; of its WeCom, the appid is the corpid and `agentid` the application.
 
     `open_platform` names the WeChat Open Platform account that the app is bound to: a unionid is one per
     user and such account, so apps of two accounts see two unionids of one person, and neither is wrong.
@@ -98,6 +99,7 @@ class App(Base):
     appid: Mapped[str] = text_column(32, exact=True, unique=True, data_class=DataClass.PUBLIC)
     open_platform: Mapped[str] = text_column(32, exact=True)
     secret: Mapped[str] = encrypted("apps.secret", data_class=DataClass.SECRET)
+    agentid: Mapped[str | None] = text_column(16, exact=True, nullable=True)
     message_token: Mapped[str | None] = encrypted(
         "apps.message_token", data_class=DataClass.SECRET, nullable=True
     )

@@ -12,6 +12,7 @@ from app.kernel.ids import new_id
 from app.organisation.errors import (
     AppTaken,
     BrandExists,
+    InvalidApp,
     InvalidPlace,
     InvalidSlug,
     StoreTaken,
@@ -22,6 +23,7 @@ from app.organisation.regions import is_adcode
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _PLACE_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_AGENTID = re.compile(r"[0-9]{1,16}")
 _MAX_NAME = 64
 DEFAULT_OPEN_PLATFORM = "main"
 
@@ -46,12 +48,16 @@ def register_app(
     brand_id: int | None = None,
     kind: AppKind = AppKind.MINIPROGRAM,
     open_platform: str = DEFAULT_OPEN_PLATFORM,
+    agentid: str | None = None,
 ) -> int:
     """Register an app of ours, or give the one that has this appid a new secret; return its id.
 
     `brand_id` None means that the app serves every brand. Raises AppTaken when the appid is registered for
-    another brand, or as another kind: a login would otherwise change hands.
+    another brand, or as another kind: a login would otherwise change hands. A corp, whose appid is its
+    corpid, comes with the `agentid` of the application that the secret is of; else InvalidApp.
     """
+    if (agentid is not None) != (kind is AppKind.CORP) or not _AGENTID.fullmatch(agentid or "0"):
+        raise InvalidApp("a corp, and no other app, has the agentid of an application of its WeCom: digits")
     app_id = new_id()
     row = {
         "id": app_id,
@@ -60,6 +66,7 @@ def register_app(
         "appid": appid,
         "open_platform": open_platform,
         "secret": secret,
+        "agentid": agentid,
         "created_at": now,
     }
     if insert_once(session, insert(App), row):
@@ -69,7 +76,7 @@ def register_app(
         raise AppTaken("this appid is registered for another brand")
     if known.kind is not kind:
         raise AppTaken(f"this appid is registered as a {known.kind}")
-    known.secret = secret
+    known.secret, known.agentid = secret, agentid
     session.flush()
     return known.id
 

@@ -1,6 +1,6 @@
 """Reading brands, apps, dealers and stores."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, select
@@ -22,7 +22,7 @@ class BrandView:
 
 @dataclass(frozen=True, slots=True)
 class AppView:
-    """An app with what a login through it needs; the secret is for the gateway only."""
+    """An app with what a login through it needs; the secret is for the gateway only, `agentid` a corp's."""
 
     id: int
     brand_id: int | None
@@ -30,12 +30,13 @@ class AppView:
     appid: str
     open_platform: str
     secret: str = field(repr=False)
+    agentid: str | None = None
 
 
 _BRAND = select(Brand.id, Brand.slug, Brand.name_zh, Brand.name_en)
 _BRAND_BY_ID = _BRAND.where(Brand.id == bindparam("wanted"))
 _BRAND_BY_SLUG = _BRAND.where(Brand.slug == bindparam("wanted"))
-_APP = select(App.id, App.brand_id, App.kind, App.appid, App.open_platform, App.secret)
+_APP = select(App.id, App.brand_id, App.kind, App.appid, App.open_platform, App.secret, App.agentid)
 _APP_BY_ID = _APP.where(App.id == bindparam("wanted"))
 _APP_BY_APPID = _APP.where(App.appid == bindparam("wanted"))
 _OPEN_PLATFORM = select(App.open_platform).where(App.id == bindparam("wanted"))
@@ -70,10 +71,10 @@ def app(session: Session, *, app_id: int) -> AppView:
     return AppView(*row)
 
 
-def app_by_appid(session: Session, *, appid: str, kind: AppKind | None = None) -> AppView:
-    """Return the app with WeChat's `appid`, of one `kind` where it is told; raise UnknownApp."""
+def app_by_appid(session: Session, *, appid: str, kinds: Collection[AppKind] = tuple(AppKind)) -> AppView:
+    """Return the app with WeChat's `appid`, of one of `kinds`; raise UnknownApp."""
     row = session.connection().execute(_APP_BY_APPID, {"wanted": appid}).first()
-    if row is None or kind not in (None, row.kind):
+    if row is None or row.kind not in kinds:
         raise UnknownApp("no app of ours of this kind has this appid")
     return AppView(*row)
 

@@ -1,4 +1,4 @@
-"""What an operator can do about a refusal of WeChat Pay, by its code (platform contracts 4.5, 4.8)."""
+"""What an operator can do about a refusal of WeChat Pay, by its code (platform contracts 4.5, 4.8, 5)."""
 
 from app.payouts.interfaces import TransferAnswer
 
@@ -18,6 +18,10 @@ _ADVICE = {
     "CA_ERROR": "renew the payer's client certificate: apiclient_cert.pem of the merchant platform",
     "ILLEGAL_APPID": "bind the app to the merchant number on the merchant platform",
     "OPENID_ERROR": "the receiver's openid is not one of this app; close the bill",
+    "SYSTEMERROR": "it was said each time, and is said of a wrong secret, too: compare the payer's secret of"
+    " the 企业支付 app with WeCom's console, and renew it with `saoma payers add`",
+    "WORKWX_SIGN_ERROR": "the payer's secret of the 企业支付 app is not that of WeCom's console: renew it"
+    " with `saoma payers add`",
     "TRADE_ERROR": "read the message; the merchant platform's transfer list may say more",
 }
 

@@ -38,6 +38,13 @@ class ServiceAccountWanted(Refused):
     title = "Open the service account's link once"
 
 
+class CorpWanted(Refused):
+    """The prize is sent by a company's WeCom, where this person is not known yet; `appid` names the corp."""
+
+    code = "corp_wanted"
+    title = "Open the company's link once"
+
+
 class AmountNotPayable(Refused):
     """The amount is outside what the platform or the payer's product transfers at once."""
 

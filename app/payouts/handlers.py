@@ -66,6 +66,9 @@ _PAUSED_CHECK = timedelta(minutes=40)
 _PACKAGE_CHECK = timedelta(seconds=2)
 _PACKAGE_CHECK_MOST = timedelta(minutes=5)
 
+# A platform in trouble is over it after as many tries, 4 to 9 minutes; a wrong secret never is.
+_SUSPECT_TRIES = 9
+
 _PLATFORM = Actor(ActorKind.PLATFORM, "wechat-pay")
 _ASK_AGAIN = frozenset({TransferOutcome.ACCEPTED, TransferOutcome.NOT_FOUND})
 _BEFORE_CONFIRMING = frozenset(
@@ -174,6 +177,9 @@ class OpenBills(BillEffect):
                 return tomorrow(answer, now)
             case TransferOutcome.REFUSED:
                 return Done("refused while closing") if known.bill.closing_at else Park(advice(answer))
+            case TransferOutcome.SUSPECT if message.failures + 1 >= _SUSPECT_TRIES:
+                # The bill stays open under its number, whatever is the matter: a replay tries it again.
+                return Park(advice(answer))
             case _:
                 # Nobody knows whether it counted: the next attempt asks before it repeats the number.
                 return RetryLater(say(answer))

@@ -21,11 +21,13 @@ class PayMethod(StrEnum):
     red_packet          the red packet in a mini-program of v2 (5.4): closed to new merchants since
                         2026-06-18, those who hold it keep it
     service_red_packet  the red packet that a service account sends into the chat (5.2): closed likewise
+    wecom_red_packet    the red packet that a company sends by its WeCom (5.5): likewise
     """
 
     TRANSFER = "transfer"
     RED_PACKET = "red_packet"
     SERVICE_RED_PACKET = "service_red_packet"
+    WECOM_RED_PACKET = "wecom_red_packet"
 
     @property
     def is_packet(self) -> bool:
@@ -36,9 +38,9 @@ class PayMethod(StrEnum):
     def taken_in_app(self) -> bool:
         """Whether its receiver takes it in the app in use, with what opening the bill tells.
 
-        What is not, a service account sends: to whoever has an openid there.
+        What is not, a service account or a corp sends: to whoever has an openid there.
         """
-        return self is not PayMethod.SERVICE_RED_PACKET
+        return self not in (PayMethod.SERVICE_RED_PACKET, PayMethod.WECOM_RED_PACKET)
 
 
 class TransferState(StrEnum):
@@ -64,6 +66,7 @@ class TransferOutcome(StrEnum):
     final           the bill has ended: `state` is SUCCESS, FAIL or CANCELLED
     not_found       the platform knows no such bill: repeat `open` with the same number, after a pause
     retry_same      nobody knows whether it arrived: repeat the same call with the same number later
+    suspect         the same, and a secret of ours that is wrong is told like this, too: a few times only
     short_of_funds  the payer's balance is short: query first, then the same number after a top-up
     frequency       too fast: the same number after a back-off
     next_day        a limit of this day is reached: the same number on the next one
@@ -76,6 +79,7 @@ class TransferOutcome(StrEnum):
     FINAL = "final"
     NOT_FOUND = "not_found"
     RETRY_SAME = "retry_same"
+    SUSPECT = "suspect"
     SHORT_OF_FUNDS = "short_of_funds"
     FREQUENCY = "frequency"
     NEXT_DAY = "next_day"
@@ -88,7 +92,7 @@ class PayerCredentials:
     """What signs for one merchant number. Equal credentials share one client.
 
     `apiv2_key`, `client_certificate_pem` and `appid`, the app that the bill was opened in, are for red
-    packets alone.
+    packets alone; `workwx_secret`, of the 企业支付 app in the company's WeCom, for those of WeCom.
     """
 
     mchid: str
@@ -100,6 +104,7 @@ class PayerCredentials:
     method: PayMethod = PayMethod.TRANSFER
     apiv2_key: str = field(default="", repr=False)
     client_certificate_pem: str = field(default="", repr=False)
+    workwx_secret: str = field(default="", repr=False)
     appid: str = ""
 
 

@@ -1,4 +1,8 @@
-"""What WeChat Pay's transfers and red packets allow (platform contracts 4.8, 5.2); amounts in fen."""
+"""What WeChat Pay's transfers and red packets allow (platform contracts 4.8, 5.2, 5.5); amounts in fen.
+
+A company's packets have the amounts and the days of all others by their own page (path/90275 of WeCom), which
+is also where the lengths of their texts are from.
+"""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -35,6 +39,10 @@ PACKET_FEN_A_DAY = 100_000
 PACKET_SCENES = tuple(f"PRODUCT_{number}" for number in range(1, 9))
 PACKET_TEXTS = {"send_name": 32, "wishing": 128, "act_name": 32, "client_ip": 15}
 """What a red packet carries, with the most characters of each; client_ip is this server's own address."""
+WECOM_TEXTS = {"wishing": 128, "act_name": 32}
+"""What one of WeCom carries, beside who sends it."""
+WECOM_SENDERS = {"sender_name": 128, "agentid": 16}
+"""Who sends one of WeCom: a name, or an application of the corp by its number. Never both."""
 
 _LONGEST_INFO = 32
 _LONGEST_URL = 256
@@ -62,28 +70,51 @@ def least_fen(method: PayMethod, scene_id: str) -> int:
 
 def packet_faults(
     *,
+    method: PayMethod,
     scene_id: str,
     report_infos: Sequence[ReportInfo],
     product_max_fen: int,
     apiv2_key: str | None,
     certificate: str | None,
+    workwx_secret: str | None,
 ) -> list[str]:
     """Return what the platform would refuse in the details of a payer that pays by red packets."""
     found = []
     if scene_id and scene_id not in PACKET_SCENES:
         found.append(f"the scene of red packets is none or one of {', '.join(PACKET_SCENES)}")
-    if not payable(PayMethod.RED_PACKET, scene_id, product_max_fen):
+    if not payable(method, scene_id, product_max_fen):
         found.append("without a scene the largest red packet is 1 to 200 yuan")
-    texts = {info.info_type: info.info_content for info in report_infos}
-    if sorted(info.info_type for info in report_infos) != sorted(PACKET_TEXTS):
-        found.append(f"a red packet demands exactly {', '.join(PACKET_TEXTS)}")
-    for name, longest in PACKET_TEXTS.items():
-        if not 0 < len(texts.get(name, "-")) <= longest:
-            found.append(f"{name} has 1 to {longest} characters")
+    found += _text_faults(method, report_infos)
     if len(apiv2_key or "") != _APIV2_KEY_LENGTH:
         found.append("the APIv2 key has 32 characters")
     if not (certificate or "").lstrip().startswith("-----BEGIN CERTIFICATE-----"):
         found.append("the client certificate is the content of apiclient_cert.pem, BEGIN line included")
+    if bool(workwx_secret) != (method is PayMethod.WECOM_RED_PACKET):
+        found.append("the secret of the 企业支付 app belongs to red packets of WeCom, and they to it")
+    return found
+
+
+def _text_faults(method: PayMethod, report_infos: Sequence[ReportInfo]) -> list[str]:
+    """Return what is wrong with the texts that a packet carries."""
+    found = []
+    given = sorted(info.info_type for info in report_infos)
+    if method is PayMethod.WECOM_RED_PACKET:
+        longest = WECOM_TEXTS | WECOM_SENDERS
+        if given not in [sorted((*WECOM_TEXTS, sender)) for sender in WECOM_SENDERS]:
+            found.append(
+                f"a red packet of WeCom demands exactly {', '.join(WECOM_TEXTS)} and either"
+                f" {' or '.join(WECOM_SENDERS)}"
+            )
+    else:
+        longest = PACKET_TEXTS
+        if given != sorted(PACKET_TEXTS):
+            found.append(f"a red packet demands exactly {', '.join(PACKET_TEXTS)}")
+    for info in report_infos:
+        most = longest.get(info.info_type)
+        if most is not None and not 0 < len(info.info_content) <= most:
+            found.append(f"{info.info_type} has 1 to {most} characters")
+        elif info.info_type == "agentid" and not info.info_content.isdecimal():
+            found.append("agentid is a number")
     return found
 
 

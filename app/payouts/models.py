@@ -45,6 +45,9 @@ class Payer(Base):
     method: Mapped[PayMethod] = enum_column(PayMethod, server_default=PayMethod.TRANSFER.value)
     apiv2_key: Mapped[str | None] = encrypted("payers.apiv2_key", data_class=DataClass.SECRET, nullable=True)
     client_certificate: Mapped[str | None] = long_text(nullable=True)
+    workwx_secret: Mapped[str | None] = encrypted(
+        "payers.workwx_secret", data_class=DataClass.SECRET, nullable=True
+    )
     scene_id: Mapped[str] = text_column(36, exact=True)
     report_infos: Mapped[list[dict[str, str]]] = json_column(doc="[{info_type, info_content}] of the scene")
     recv_style: Mapped[str | None] = text_column(24, exact=True, nullable=True)

@@ -28,6 +28,7 @@ from app.payouts.errors import (
     AmountNotPayable,
     AppNotBound,
     BadPayer,
+    CorpWanted,
     NameNeeded,
     NoOpenid,
     RedPacketsOfToday,
@@ -77,11 +78,11 @@ def open_bill(
     """Return the open bill of an award, opening one when there is none; never a second one.
 
     `person_id` is the award's, `person_ids` its cluster, `app_id` the app in use: it, or the service account
-    that sends, and the cluster's openid there are frozen with all that the request says. `remark` has at most
-    32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is opened only
-    when the platform has said that the last one failed or was cancelled.
+    or corp that sends, and the cluster's openid there are frozen with all that the request says. `remark` has
+    at most 32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is
+    opened only when the platform has said that the last one failed or was cancelled.
 
-    Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceAccountWanted, AmountNotPayable, NameNeeded,
+    Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceAccountWanted, CorpWanted, AmountNotPayable, NameNeeded,
     RedPacketsOfToday, UnknownPayer.
     """
     payout = _lookup(session, award_id)
@@ -201,7 +202,7 @@ def _next_generation(session: Session, payout_id: int, generation: int) -> bool:
 def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id: int) -> tuple[int, str, str]:
     """Return the app in which a bill pays, its appid, and who this is there."""
     if not payer.method.taken_in_app:
-        return _follower(session, payer, person_ids)
+        return _known_there(session, payer, person_ids)
     bound = (
         select(App.appid)
         .join(PayerApp, PayerApp.app_id == App.id)
@@ -216,10 +217,16 @@ def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id:
     return app_id, appid, openid
 
 
-def _follower(session: Session, payer: Payer, person_ids: Sequence[int]) -> tuple[int, str, str]:
+def _known_there(session: Session, payer: Payer, person_ids: Sequence[int]) -> tuple[int, str, str]:
     bound = select(App.id, App.appid).join(PayerApp, PayerApp.app_id == App.id)
     app_id, appid = session.connection().execute(bound.where(PayerApp.payer_id == payer.id)).one()
     openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
+    if openid is None and payer.method is PayMethod.WECOM_RED_PACKET:
+        raise CorpWanted(
+            "the company's WeCom sends this prize and does not know you yet: get a link from POST"
+            " /openid-links with its appid, open it in WeChat, then collect",
+            appid=appid,
+        )
     if openid is None:
         raise ServiceAccountWanted(
             "the service account sends this prize and does not know you yet: get a link from POST"
@@ -341,8 +348,9 @@ class PayerDetails:
 
     `notify_url` is where the platform reports: https, without a query, or None to rely on asking.
     `app_ids` are the apps that the merchant number is bound to on the platform: mini-programs, or the one
-    service account that sends. A payer of red packets has an APIv2 key and the certificate of its private
-    key, and no `notify_url`: nobody is called back (5.3).
+    service account or corp that sends. A payer of red packets has an APIv2 key and the certificate of its
+    private key, and no `notify_url`: nobody is called back (5.3). One of WeCom's has the secret of the
+    company's 企业支付 app besides (5.5).
     """
 
     name: str
@@ -362,16 +370,19 @@ class PayerDetails:
     method: PayMethod = PayMethod.TRANSFER
     apiv2_key: str | None = field(default=None, repr=False)
     client_certificate: str | None = field(default=None, repr=False)
+    workwx_secret: str | None = field(default=None, repr=False)
 
 
 def _faults(payer: PayerDetails) -> list[str]:
     if payer.method.is_packet:
         found = limits.packet_faults(
+            method=payer.method,
             scene_id=payer.scene_id,
             report_infos=payer.report_infos,
             product_max_fen=payer.product_max_fen,
             apiv2_key=payer.apiv2_key,
             certificate=payer.client_certificate,
+            workwx_secret=payer.workwx_secret,
         )
         if payer.notify_url is not None or payer.recv_style is not None:
             found.append("red packets have neither a callback address nor a style")
@@ -388,7 +399,9 @@ def _faults(payer: PayerDetails) -> list[str]:
 def _app_faults(session: Session, payer: PayerDetails) -> list[str]:
     kinds = list(session.connection().execute(select(App.kind).where(App.id.in_(payer.app_ids))).scalars())
     if payer.method.taken_in_app:
-        return ["its apps are mini-programs"] if AppKind.SERVICE in kinds else []
+        return ["its apps are mini-programs"] if {*kinds} - {AppKind.MINIPROGRAM} else []
+    if payer.method is PayMethod.WECOM_RED_PACKET:
+        return [] if kinds == [AppKind.CORP] else ["its app is the one corp that sends the packets"]
     return [] if kinds == [AppKind.SERVICE] else ["its app is the one service account that sends the packets"]
 
 
@@ -418,6 +431,7 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
         "product_max_fen": payer.product_max_fen,
         "apiv2_key": payer.apiv2_key,
         "client_certificate": payer.client_certificate,
+        "workwx_secret": payer.workwx_secret,
     }
     payer_id = new_id()
     row = {

@@ -46,7 +46,7 @@ class BillView:
 
     @property
     def sent_in_chat(self) -> bool:
-        """Whether a service account has sent it, and its receiver can open it there."""
+        """Whether a service account or a corp has sent it, and its receiver can open it there."""
         return not self.method.taken_in_app and self.state is BillState.WAIT_USER_CONFIRM
 
     @property
@@ -94,6 +94,7 @@ _CALLBACK_KEYS = Prepared(
         Payer.method,
         Payer.apiv2_key,
         Payer.client_certificate,
+        Payer.workwx_secret,
     ).where(Payer.mchid == bindparam("mchid"))
 )
 
@@ -115,6 +116,7 @@ def credentials(payer: Payer, appid: str = "") -> PayerCredentials:
         method=payer.method,
         apiv2_key=payer.apiv2_key or "",
         client_certificate_pem=payer.client_certificate or "",
+        workwx_secret=payer.workwx_secret or "",
         appid=appid if payer.method.is_packet else "",
     )
 

@@ -24,6 +24,7 @@ def environment(database_url: str, data: Path, **more: str) -> dict[str, str]:
         "SAOMA_LINK_PREFIX": "https://m.example.com/q/",
         "SAOMA_PUBLIC_URL": "https://m.example.com",
         "SAOMA_WECHAT_API_URL": _NOBODY,
+        "SAOMA_WECOM_API_URL": _NOBODY,
         "SAOMA_PAY_API_URL": _NOBODY,
         **more,
     }

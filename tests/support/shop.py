@@ -206,7 +206,8 @@ def open_shop(
     database_url: str, data: Path, sandbox: SandboxProcess, merchant: MerchantAccount, **environment: str
 ) -> Iterator[Shop]:
     """Yield an installation on a migrated database, with a campaign in which every draw wins one yuan."""
-    names = ("SAOMA_WECHAT_API_URL", "SAOMA_WECHAT_OPEN_URL", "SAOMA_PAY_API_URL")
+    kinds = ("WECHAT_API", "WECHAT_OPEN", "WECOM_API", "PAY_API")
+    names = [f"SAOMA_{kind}_URL" for kind in kinds]
     platform = dict.fromkeys(names, sandbox.base_url)
     with product(database_url, data, **(platform | environment)) as container:
         ids = container.db.transact(lambda session: _make_brand(session, container, merchant))

@@ -44,6 +44,7 @@ SETTINGS = Settings(
     public_url="https://m.example.com",
     wechat_api_url="http://127.0.0.1:1",
     wechat_open_url="http://127.0.0.1:1",
+    wecom_api_url="http://127.0.0.1:1",
     pay_api_url="http://127.0.0.1:1",
     redis_url=None,
     trusted_proxies=0,

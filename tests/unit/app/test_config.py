@@ -21,11 +21,13 @@ def test_a_full_environment_is_read() -> None:
     assert settings.embedded
     assert settings.database_url == "sqlite:////srv/saoma/saoma.db"
     assert settings.pay_api_url == "https://api.mch.weixin.qq.com"
+    assert settings.wecom_api_url == "https://qyapi.weixin.qq.com"
 
 
 def test_a_demo_speaks_to_the_local_platform() -> None:
     settings = load_settings({**GOOD, "SAOMA_DEMO": "1", "SAOMA_SANDBOX_PORT": "9001"})
     assert settings.wechat_api_url == settings.pay_api_url == settings.sandbox_url == "http://127.0.0.1:9001"
+    assert settings.wecom_api_url == settings.sandbox_url
 
 
 def test_every_fault_is_named_at_once() -> None:

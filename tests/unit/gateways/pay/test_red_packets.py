@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from app.gateways.pay.red_packets import OUTCOMES, WeChatRedPackets, signature
+from app.gateways.pay.red_packets import WeChatRedPackets
+from app.gateways.pay.v2 import OUTCOMES, signature
 from app.payouts.interfaces import (
     ForgedCallback,
     PayMethod,

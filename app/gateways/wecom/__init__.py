@@ -1,0 +1,1 @@
+"""Clients of WeCom (企业微信)."""
