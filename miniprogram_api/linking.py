@@ -73,8 +73,8 @@ links = Blueprint("links", __name__, url_prefix="/miniprogram/v1", description="
 def create_openid_link(body: dict[str, Any]) -> Response:
     """Get the link with which a service account or a corp gets to know the caller.
 
-    For `service_account_wanted` and `corp_wanted`. Open it in a web-view, or let it be opened in a chat; it is
-    good once, for ten minutes and while the session lasts. Then collect again, with a new key.
+    For `service_account_wanted` and `corp_wanted`. Open it in a web-view, or let it be opened in a chat; it
+    is good once, for ten minutes and while the session lasts. Then collect again, with a new key.
     """
 
     def work(session: Session, caller: Principal, now: datetime) -> Answer:

@@ -52,6 +52,7 @@ def _add_registers(routes: Blueprint, world: World) -> None:
                 "open_platform": "",
                 "pages": ["pages/index/index"],
                 "oauth_host": "",
+                "agentid": "",
                 "notify": "",
             }
         )
@@ -60,8 +61,15 @@ def _add_registers(routes: Blueprint, world: World) -> None:
                 422, "bad_app", "appid must be 4 to 32 letters and digits, secret must not be empty"
             )
         pages = tuple(str(page) for page in fields["pages"])
-        kinds = (fields["kind"], fields["open_platform"] or None, pages, fields["oauth_host"])
-        app = App(fields["appid"], fields["secret"], *kinds)
+        app = App(
+            fields["appid"],
+            fields["secret"],
+            fields["kind"],
+            fields["open_platform"] or None,
+            pages,
+            fields["oauth_host"],
+            fields["agentid"],
+        )
         world.directory.put_app(app)
         return jsonify({"app": _app_view(app)}), 201
 
@@ -132,9 +140,16 @@ def _add_taps(routes: Blueprint, world: World) -> None:
         fields = read_fields({"appid": Required(str), "scope": "snsapi_base", "virtual": False})
         if fields["scope"] not in ("snsapi_base", "snsapi_userinfo"):
             raise AdminError(422, "bad_scope", "scope must be snsapi_base or snsapi_userinfo")
-        _shopper_in_app(world, shopper_id, fields["appid"], "service")
+        _shopper_in_app(world, shopper_id, fields["appid"], "service", "corp")
         code = world.codes.issue(purpose="oauth", shopper_id=shopper_id, **fields)
         return jsonify({"code": code}), 201
+
+    @routes.post("/shoppers/<shopper_id>/corp")
+    def relate(shopper_id: str) -> Response:
+        fields = read_fields({"appid": Required(str), "relation": Required(str)})
+        _shopper_in_app(world, shopper_id, fields["appid"], "corp")
+        world.directory.relate(fields["appid"], shopper_id, fields["relation"])
+        return jsonify(fields)
 
     @routes.post("/shoppers/<shopper_id>/confirm")
     def confirm(shopper_id: str) -> Response:
@@ -307,10 +322,10 @@ def _read_scene(scene: Any) -> tuple[str, int | None]:
     return scene["id"], bound
 
 
-def _shopper_in_app(world: World, shopper_id: str, appid: str, kind: str) -> None:
+def _shopper_in_app(world: World, shopper_id: str, appid: str, *kinds: str) -> None:
     world.directory.shopper(shopper_id)
-    if world.directory.app(appid).kind != kind:
-        raise AdminError(409, "wrong_kind_of_app", f"{appid} is not a {kind} app")
+    if world.directory.app(appid).kind not in kinds:
+        raise AdminError(409, "wrong_kind_of_app", f"{appid} is not a {' or '.join(kinds)} app")
 
 
 def _app_view(app: App) -> dict[str, Any]:

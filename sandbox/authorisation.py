@@ -1,8 +1,9 @@
-"""The page on which WeChat tells a service account who is looking: web authorisation (contract 12.8).
+"""The page on which WeChat tells a service account or a corp who is looking: web authorisation (12.8, 3.6).
 
 Whose phone the browser is says the cookie ``sandbox_shopper``, which the phone page sets. Where the browser
-is sent back to must lie on the host that the account has registered, exactly; the product answers for it, as
-it does for callbacks. What the real page shows for a fault is not in the contracts: here it is one line.
+is sent back to must lie on the host that the account or the corp has registered, exactly; the product answers
+for it, as it does for callbacks. What the real page shows for a fault is not in the contracts: here it is one
+line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sandbox.world import World
 
 PATH = "/connect/oauth2/authorize"
 SHOPPER_COOKIE = "sandbox_shopper"
-SCOPES = ("snsapi_base", "snsapi_userinfo")
+SCOPES = {"service": ("snsapi_base", "snsapi_userinfo"), "corp": ("snsapi_base", "snsapi_privateinfo")}
 STATE = re.compile(r"[0-9A-Za-z]{0,128}")
 
 
@@ -50,8 +51,10 @@ def _state() -> str:
 
 def _fault(app: App | None) -> str:
     """What is wrong with the request; nothing when it may pass."""
-    if app is None or app.kind != "service":
+    if app is None or app.kind not in SCOPES:
         return "AppID 参数错误"
+    if request.args.get("agentid", "") != app.agentid:
+        return "agentid 参数错误"
     back = urlsplit(request.args.get("redirect_uri", ""))
     if not app.oauth_host or back.hostname != app.oauth_host or back.username or back.fragment:
         return "redirect_uri 参数错误"
@@ -61,6 +64,6 @@ def _fault(app: App | None) -> str:
         secure = False
     if not secure:
         return "redirect_uri 参数错误"
-    if request.args.get("response_type") != "code" or request.args.get("scope") not in SCOPES:
+    if request.args.get("response_type") != "code" or request.args.get("scope") not in SCOPES[app.kind]:
         return "Scope 参数错误或没有 Scope 权限"
     return "" if STATE.fullmatch(_state()) else "state 参数错误"

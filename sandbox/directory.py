@@ -17,6 +17,8 @@ from sandbox.errors import AdminError
 from sandbox.pay_signing import new_platform_key
 from sandbox.store import Event, Store
 
+CORP_RELATIONS = ("", "customer", "staff")
+"""What a shopper may be to a corp: nobody, a customer of one of its staff, or of the staff."""
 SHORTAGES = ("not_enough", "not_enough_recorded", "processing")
 
 
@@ -26,7 +28,8 @@ class App:
 
     kind: ``miniprogram``, ``service`` or ``corp`` (WeCom). open_platform: name of the Open Platform account
     it is bound to; apps with the same one see the same unionid, without one there is no unionid. pages: the
-    published pages. oauth_host: the host to which a service account's web authorisation may send people back.
+    published pages. oauth_host: the host to which web authorisation may send people back. agentid: of a corp,
+    whose appid is its corpid, the application that the secret is of.
     """
 
     appid: str
@@ -35,6 +38,7 @@ class App:
     open_platform: str | None = None
     pages: tuple[str, ...] = ("pages/index/index",)
     oauth_host: str = ""
+    agentid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,12 @@ class Directory:
         self.shoppers: dict[str, Shopper] = {}
         self.merchants: dict[str, Merchant] = {}
         self._openids: dict[str, OpenidOwner] = {}
+        self._relations: dict[tuple[str, str], str] = {}
         store.on("born", self._apply_born)
         store.on("app", self._apply_app)
         store.on("shopper", self._apply_shopper)
         store.on("merchant", self._apply_merchant)
+        store.on("corp_relation", self._apply_relation)
 
     def be_born(self) -> None:
         """Gives a new world its seed; a world that was replayed keeps its own."""
@@ -153,6 +159,27 @@ class Directory:
                 risk_rank=risk_rank,
             )
             return self.shoppers[shopper_id]
+
+    def relate(self, corpid: str, shopper_id: str, relation: str) -> None:
+        """Says what a shopper is to a corp: one of CORP_RELATIONS. AdminError 422 for anything else."""
+        if relation not in CORP_RELATIONS:
+            raise AdminError(422, "bad_relation", f"relation must be one of {CORP_RELATIONS}")
+        with self._store.lock:
+            self._store.record("corp_relation", corpid=corpid, shopper_id=shopper_id, relation=relation)
+
+    def userid(self, corpid: str, shopper_id: str) -> str | None:
+        """The shopper's name among the corp's staff; None for who is none of them."""
+        return f"staff.{shopper_id}" if self._relations.get((corpid, shopper_id)) == "staff" else None
+
+    def staff(self, corpid: str, userid: str) -> str | None:
+        """The shopper who has this name among the corp's staff."""
+        return next((one for one in self.shoppers if self.userid(corpid, one) == userid), None)
+
+    def external_userid(self, corpid: str, shopper_id: str) -> str | None:
+        """The corp's name for a customer: ``wm`` and 30 characters; None for who is none."""
+        if self._relations.get((corpid, shopper_id)) != "customer":
+            return None
+        return "wm" + self._derive("external_userid", corpid, shopper_id)[:30]
 
     def app(self, appid: str) -> App:
         """The app, or AdminError 404."""
@@ -215,6 +242,7 @@ class Directory:
             tuple(event["pages"]),
             # A journal of an earlier release does not say.
             event.get("oauth_host", ""),
+            event.get("agentid", ""),
         )
         for shopper_id in self.shoppers:
             self._know_openids(appid, shopper_id)
@@ -231,6 +259,9 @@ class Directory:
         self.shoppers[shopper.id] = shopper
         for appid in self.apps:
             self._know_openids(appid, shopper.id)
+
+    def _apply_relation(self, event: Event) -> None:
+        self._relations[event["corpid"], event["shopper_id"]] = event["relation"]
 
     def _apply_merchant(self, event: Event) -> None:
         self.merchants[event["mchid"]] = Merchant(

@@ -17,6 +17,7 @@ WECHAT_MESSAGES: Mapping[int, str] = {
     40002: "invalid grant_type",
     40003: "invalid openid",
     40013: "invalid appid",
+    40014: "invalid access_token",
     40029: "invalid code",
     40097: "invalid args",
     40125: "invalid appsecret",
@@ -35,6 +36,7 @@ WECHAT_MESSAGES: Mapping[int, str] = {
     45011: "api minute-quota reach limit, must slower, retry next minute",
     47001: "data format error",
     48001: "api unauthorized",
+    60111: "userid not found",
 }
 
 

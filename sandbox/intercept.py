@@ -24,6 +24,7 @@ from sandbox.world import World
 
 OWN_PREFIXES = ("/_sandbox/", "/phone")
 LARGEST_BODY_BYTES = 1_000_000
+SECRETS = ("secret", "corpsecret", "access_token")
 # What the faults of WeChat Pay are called in v2.
 V2_CODES = {
     "system_error": "SYSTEMERROR",
@@ -165,8 +166,5 @@ def _shown_body() -> bytes | None:
 
 def _shown_url() -> str:
     """Path and query, without the values that are secrets."""
-    query = "&".join(
-        f"{name}={'•••' if name in ('secret', 'access_token') else value}"
-        for name, value in request.args.items()
-    )
+    query = "&".join(f"{name}={'•••' if name in SECRETS else value}" for name, value in request.args.items())
     return f"{request.path}?{query}" if query else request.path

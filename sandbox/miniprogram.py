@@ -65,7 +65,7 @@ def _app(world: World, appid: str | None, secret: str | None, *, wrong_secret: i
     if not secret:
         raise WeChatError(41004)
     app = world.directory.apps.get(appid)
-    if app is None:
+    if app is None or app.kind == "corp":
         raise WeChatError(40013)
     if not hmac.compare_digest(app.secret.encode(), secret.encode()):
         raise WeChatError(wrong_secret)

@@ -92,7 +92,8 @@ def _query(world: World, path: str) -> Callable[[], Response]:
     def query() -> Response:
         merchant, fields = _authenticate(world, path)
         packet = world.red_packets.query(merchant, fields["mch_billno"])
-        if packet.order.appid != fields["appid"]:
+        asked_rightly = (packet.order.path == SEND_WECOM) == (path == QUERY_WECOM)
+        if packet.order.appid != fields["appid"] or not asked_rightly:
             raise PacketError("NOT_FOUND", "指定单号数据不存在")
         return _said(_view(packet, flat=path == QUERY_WECOM))
 
@@ -130,6 +131,9 @@ def _view(packet: Packet, *, flat: bool) -> dict[str, str]:
     }
     if packet.refunded_at is not None:
         view |= {"refund_time": _time(packet.refunded_at), "refund_amount": str(order.amount_fen)}
+    if flat:
+        del view["hb_type"], view["total_num"]
+        view["sender_name"] = order.sender
     if packet.received_at is not None and flat:
         view |= {
             "openid": order.openid,

@@ -22,6 +22,7 @@ from sandbox import (
     pay_v2,
     phone,
     pushes,
+    wecom_api,
 )
 from sandbox.errors import AdminError, PacketError, PayError, WeChatError
 from sandbox.intercept import is_platform_request
@@ -58,6 +59,7 @@ def create_app(world: World, *, host: str = "127.0.0.1") -> Flask:
         market_api,
         pay_api,
         pay_v2,
+        wecom_api,
         cloud_api,
         admin,
         pushes,

@@ -36,6 +36,7 @@ class _Shelf:
 
     plain: _Token | None = None
     stable: _Token | None = None
+    corp: _Token | None = None
     forced_at: list[float] = field(default_factory=list)
 
 
@@ -83,6 +84,15 @@ class Tokens:
                 return current.text, int(current.expires_at - now)
             shelf.stable = self._new(appid, now)
             return shelf.stable.text, LIFETIME_SECONDS
+
+    def issue_corp(self, corpid: str) -> tuple[str, int]:
+        """The token of ``/cgi-bin/gettoken``, the same one while it lives, and its seconds to live (0.3)."""
+        with self._lock:
+            shelf = self._shelves.setdefault(corpid, _Shelf())
+            now = self._clock.now()
+            if shelf.corp is None or now >= shelf.corp.expires_at:
+                shelf.corp = self._new(corpid, now)
+            return shelf.corp.text, int(shelf.corp.expires_at - now)
 
     def check(self, text: str | None) -> str:
         """The appid of a token that is valid now; else WeChatError 41001, 42001 or 40001."""

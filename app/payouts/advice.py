@@ -16,6 +16,7 @@ _ADVICE = {
     "V2_ACCOUNT_SIMPLE_BAN": "the receiver has to verify a name in WeChat; replay it then",
     "MONEY_LIMIT": "red packets go from 1 to 200 yuan; other amounts want a scene that the merchant holds",
     "CA_ERROR": "renew the payer's client certificate: apiclient_cert.pem of the merchant platform",
+    "XML_ERROR": "the request was not understood there: look whether something in between alters it",
     "ILLEGAL_APPID": "bind the app to the merchant number on the merchant platform",
     "OPENID_ERROR": "the receiver's openid is not one of this app; close the bill",
     "SYSTEMERROR": "it was said each time, and is said of a wrong secret, too: compare the payer's secret of"

@@ -252,9 +252,13 @@ class SandboxProcess:
     def oauth_code(
         self, shopper_id: str, appid: str, *, scope: str = "snsapi_base", virtual: bool = False
     ) -> str:
-        """The code that the browser brings back from the authorisation page of a service account."""
+        """The code that the browser brings back from the page of a service account or a corp."""
         fields = {"appid": appid, "scope": scope, "virtual": virtual}
         return str(self._admin("POST", f"/shoppers/{shopper_id}/oauth_code", fields)["code"])
+
+    def relate(self, shopper_id: str, corpid: str, relation: str) -> None:
+        """Says what a shopper is to a corp: ``customer``, ``staff``, or nobody."""
+        self._admin("POST", f"/shoppers/{shopper_id}/corp", {"appid": corpid, "relation": relation})
 
     def create_captcha_app(self, app_id: int, **more: Any) -> dict[str, Any]:
         """Registers an app of the captcha console; returns its keys, made up. more: package."""

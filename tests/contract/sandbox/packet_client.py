@@ -45,6 +45,21 @@ def packet(account: MerchantAccount, appid: str, openid: str, **changes: str) ->
     }
 
 
+def wecom_packet(account: MerchantAccount, corpid: str, openid: str, **changes: str) -> dict[str, str]:
+    """The fields of a red packet of WeCom, not yet signed: no send_name, no total_num, no client_ip."""
+    fields = {**packet(account, corpid, openid), "sender_name": "茶铺", **changes}
+    for name in {"send_name", "total_num", "client_ip"} - set(changes):
+        del fields[name]
+    return fields
+
+
+def workwx_signed(fields: dict[str, str], secret: str) -> dict[str, str]:
+    """``fields`` with the signature that WeCom wants besides: over seven of them."""
+    names = ["act_name", "mch_billno", "mch_id", "nonce_str", "re_openid", "total_amount", "wxappid"]
+    seven = {name: fields[name] for name in names}
+    return {**fields, "workwx_sign": signed(seven, secret, word="secret")}
+
+
 def query(account: MerchantAccount, appid: str, mch_billno: str) -> dict[str, str]:
     """The fields of a query, not yet signed."""
     return {

@@ -16,11 +16,14 @@ from tests.contract.sandbox.packet_client import (
     post,
     query,
     signed,
+    wecom_packet,
+    workwx_signed,
 )
 from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxRefusedError, new_private_key
 
 DAY = 86_400
+SEVEN = {"act_name", "mch_billno", "mch_id", "nonce_str", "re_openid", "total_amount", "wxappid"}
 
 
 def test_a_packet_is_sent_opened_and_asked_about(giver: Giver) -> None:
@@ -186,21 +189,52 @@ def test_wecom_wants_two_signatures_and_hides_that_the_inner_one_is_wrong(
     make_giver: Callable[..., Giver],
 ) -> None:
     giver = make_giver("corp", SEND_WECOM)
-    fields = {**giver.packet(sender_name="茶铺")}
-    for name in ("send_name", "total_num", "client_ip"):
-        del fields[name]
-    inner = ("act_name", "mch_billno", "mch_id", "nonce_str", "re_openid", "total_amount", "wxappid")
-    right = signed({name: fields[name] for name in inner}, WORKWX_SECRET, word="secret")
-    wrong = signed({name: fields[name] for name in inner}, WORKWX_SECRET)
+    fields = wecom_packet(giver.account, giver.appid, giver.openid)
+    right = workwx_signed(fields, WORKWX_SECRET)
+    over_all = signed(fields, WORKWX_SECRET, word="secret")
+    under_key = signed({k: v for k, v in fields.items() if k in SEVEN}, WORKWX_SECRET)
 
-    assert giver.send({**fields, "workwx_sign": wrong})["err_code"] == "SYSTEMERROR"
-    answer = giver.send({**fields, "workwx_sign": right})
-    assert answer["result_code"] == "SUCCESS"
+    for wrong in (over_all, under_key, workwx_signed(fields, "another secret")["workwx_sign"]):
+        assert giver.send({**fields, "workwx_sign": wrong})["err_code"] == "SYSTEMERROR"
+    assert _asked(giver, fields["mch_billno"])["err_code"] == "NOT_FOUND"
+    assert giver.send(right)["result_code"] == "SUCCESS"
+    assert giver.send(right)["send_listid"] == _asked(giver, fields["mch_billno"])["detail_id"]
     giver.open(fields["mch_billno"])
-    wanted = query(giver.account, giver.appid, fields["mch_billno"])
-    del wanted["bill_type"]
-    asked = call(giver.sandbox.base_url, giver.account, QUERY_WECOM, wanted)
+    asked = _asked(giver, fields["mch_billno"])
     assert (asked["status"], asked["openid"], asked["amount"]) == ("RECEIVED", giver.openid, "100")
+    assert asked["sender_name"] == "茶铺"
+    # It is flat, and it is not found among the others.
+    assert not {"hblist", "hb_type", "total_num"} & set(asked)
+    assert giver.ask(fields["mch_billno"])["err_code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"agentid": "1000002"}, "PARAM_ERROR"),
+        ({"sender_name": ""}, "PARAM_ERROR"),
+        ({"sender_name": "", "agentid": "1000002"}, None),
+        ({"total_num": "1"}, "SIGN_ERROR"),
+        ({"client_ip": "127.0.0.1"}, "SIGN_ERROR"),
+        ({"send_name": "茶铺"}, "SIGN_ERROR"),
+        ({"total_amount": "20001"}, "MONEY_LIMIT"),
+        ({"total_amount": "20001", "scene_id": "PRODUCT_2"}, None),
+    ],
+)
+def test_one_of_wecom_names_one_sender_and_knows_no_other_field(
+    make_giver: Callable[..., Giver], changes: dict[str, str], code: str | None
+) -> None:
+    giver = make_giver("corp", SEND_WECOM)
+    fields = wecom_packet(giver.account, giver.appid, giver.openid, **changes)
+    answer = giver.send(workwx_signed(fields, WORKWX_SECRET))
+
+    assert (answer["err_code"] if answer["result_code"] == "FAIL" else None) == code
+
+
+def _asked(giver: Giver, mch_billno: str) -> dict[str, str]:
+    wanted = query(giver.account, giver.appid, mch_billno)
+    del wanted["bill_type"]
+    return call(giver.sandbox.base_url, giver.account, QUERY_WECOM, wanted)
 
 
 def test_what_is_no_xml_is_refused(giver: Giver) -> None:

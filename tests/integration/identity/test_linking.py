@@ -13,7 +13,7 @@ from app.identity.interfaces import Visitor
 from app.identity.models import ConflictReason, Identifier, IdentifierState, IdentitySource, OpenidLink
 from app.identity.operations import Decision
 from app.identity.queries import Principal
-from app.identity.values import Claimed, IdentifierKind, openid_claim
+from app.identity.values import Claimed, IdentifierKind, openid_claim, phone_claim
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.organisation.models import AppKind
@@ -21,6 +21,7 @@ from app.organisation.operations import register_app
 from app.organisation.queries import open_platform
 from tests.factories.people import EVERYTHING
 
+CORPID = "ww0000000000000001"
 OLGA = Actor(ActorKind.OPERATOR, "olga")
 
 
@@ -33,6 +34,9 @@ class World:
         self.app = register_app(session, appid="wxmini", secret="s", now=now)
         self.other_app = register_app(session, appid="wxothermini", secret="s", now=now)
         self.service = register_app(session, appid="wxservice", secret="s", kind=AppKind.SERVICE, now=now)
+        self.corp = register_app(
+            session, appid=CORPID, secret="s", kind=AppKind.CORP, agentid="1000002", now=now
+        )
 
     def member(
         self, openid: str, unionid: str | None = None, *, virtual: bool = False, elsewhere: bool = False
@@ -57,6 +61,37 @@ class World:
     ) -> bool:
         visitor = Visitor(openid, unionid, virtual)
         return linking.complete(self.session, link_id=link_id, visitor=visitor, now=self.clock.now())
+
+    def visit_corp(self, member: Principal, openid: str, customer: str | None) -> bool:
+        """The member opens a link of the corp, and is told by `openid`, and as a customer."""
+        now = self.clock.now()
+        link = linking.invite(self.session, principal=member, app_id=self.corp, now=now)
+        visitor = Visitor(openid, None, virtual=False, external_userid=customer)
+        return linking.complete(self.session, link_id=link.id, visitor=visitor, now=now)
+
+    def known(self, principal: Principal) -> dict[IdentifierKind, list[str]]:
+        """What somebody is known by at the corp."""
+        people = queries.cluster(self.session, person_id=principal.person_id).person_ids
+        wanted = select(Identifier).where(
+            Identifier.person_id.in_(people), Identifier.scope.in_([str(self.corp), CORPID])
+        )
+        found: dict[IdentifierKind, list[str]] = {}
+        for one in self.session.scalars(wanted.order_by(Identifier.id)):
+            assert one.source is IdentitySource.CORP_VISIT
+            found.setdefault(one.kind, []).append(one.value)
+        return found
+
+    def contact(self, *claims: Claimed) -> int:
+        """Somebody whom a guide has as a contact."""
+        claims = (Claimed(IdentifierKind.EXTERNAL_USERID, CORPID, "wm-anna"), *claims)
+        settled = operations.recognise(
+            self.session,
+            identifiers=list(claims),
+            source=IdentitySource.GUIDE_WECOM,
+            now=self.clock.now(),
+            actor=OLGA,
+        )
+        return settled.person_id
 
     def decide(self, conflict_id: int, decision: Decision, although: Collection[str] = EVERYTHING) -> None:
         operations.resolve_conflict(
@@ -251,6 +286,59 @@ def test_a_follower_known_by_all_that_the_visit_shows_is_the_member(world: World
     assert world.complete(world.invite(anna), "service-anna", "union-anna")
     cluster = queries.cluster(world.session, person_id=anna.person_id)
     assert set(cluster.person_ids) == {follower.person_id, anna.person_id}
+
+
+def test_a_corp_learns_the_openid_and_of_customers_their_number_as_one(world: World) -> None:
+    anna, berta = world.member("mini-anna"), world.member("mini-berta")
+    assert world.visit_corp(anna, "corp-anna", None)
+    assert world.known(anna) == {IdentifierKind.OPENID: ["corp-anna"]}
+    # Later she is a customer.
+    assert world.visit_corp(anna, "corp-anna", "wm-anna")
+    assert world.known(anna)[IdentifierKind.EXTERNAL_USERID] == ["wm-anna"]
+    assert world.visit_corp(berta, "corp-berta", "wm-berta")
+    assert queries.open_conflicts(world.session) == []
+    assert world.openid(anna) is None, "that is another app"
+
+
+def test_who_is_known_to_the_corp_by_the_visit_alone_is_the_member(world: World) -> None:
+    contact, anna = world.contact(), world.member("mini-anna")
+    assert world.visit_corp(anna, "corp-anna", "wm-anna")
+    cluster = queries.cluster(world.session, person_id=anna.person_id)
+    assert set(cluster.person_ids) == {contact, anna.person_id}
+
+
+@pytest.mark.parametrize("openid", ["corp-anna", "corp-new"])
+def test_a_customer_who_may_be_somebody_else_is_a_question_and_no_openid_is_taken(
+    world: World, openid: str
+) -> None:
+    """The external_userid says who it is; an openid that came with it would pay a stranger."""
+    world.contact(phone_claim("13812345678"))
+    anna = world.member("mini-anna")
+    assert not world.visit_corp(anna, openid, "wm-anna")
+    assert world.known(anna) == {}
+    (question,) = queries.open_conflicts(world.session)
+    assert question.reason is ConflictReason.LINK_ALONE
+    world.decide(question.id, Decision.MERGE)
+    assert world.visit_corp(anna, openid, "wm-anna")
+    people = queries.cluster(world.session, person_id=anna.person_id).person_ids
+    assert queries.openid(world.session, person_ids=people, app_id=world.corp) == openid
+
+
+def test_another_customer_than_before_is_a_question(world: World) -> None:
+    anna = world.member("mini-anna")
+    assert world.visit_corp(anna, "corp-anna", "wm-anna")
+    # The same openid with another number, and another account with another number: neither is taken.
+    for openid in ("corp-anna", "corp-friend"):
+        assert world.visit_corp(anna, openid, "wm-friend") == (openid == "corp-anna")
+    assert world.known(anna) == {
+        IdentifierKind.OPENID: ["corp-anna"],
+        IdentifierKind.EXTERNAL_USERID: ["wm-anna"],
+    }
+    assert len(queries.open_conflicts(world.session)) == 2
+    # An openid that is a friend's leaves them what they are told besides.
+    berta = world.member("mini-berta")
+    assert not world.visit_corp(berta, "corp-anna", "wm-of-a-third")
+    assert world.known(berta) == {}
 
 
 def test_links_are_forgotten_when_their_time_is_over(world: World) -> None:

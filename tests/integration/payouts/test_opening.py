@@ -24,6 +24,7 @@ from tests.support.scripted_pay import Hiccup
 
 SYSTEM_ERROR = TransferAnswer(TransferOutcome.RETRY_SAME, code="SYSTEM_ERROR", http_status=500)
 STRANGE = TransferAnswer(TransferOutcome.UNKNOWN, code="WHAT", http_status=403)
+SUSPECT = TransferAnswer(TransferOutcome.SUSPECT, code="SYSTEMERROR", http_status=200)
 TOO_FAST = TransferAnswer(TransferOutcome.FREQUENCY, code="FREQUENCY_LIMITED", http_status=429)
 REFUSED = TransferAnswer(TransferOutcome.REFUSED, code="NO_AUTH", http_status=403, message="no such scene")
 
@@ -134,6 +135,31 @@ def test_a_packet_that_is_in_the_chat_is_not_sent_again(world: PrizeWorld) -> No
     assert world.pay.calls == [("open", bill.bill_no), ("query", bill.bill_no)]
     assert bill_states(world) == [BillState.WAIT_USER_CONFIRM]
     assert waiting(world) == []
+
+
+def test_what_may_be_a_wrong_secret_is_tried_a_few_times_and_then_told(world: PrizeWorld) -> None:
+    """WeCom's packets: the platform tells a wrong workwx_sign as SYSTEMERROR, for ever (contract 5.5)."""
+    won = world.grant(world.person())
+    bill = world.collect(won).bill
+    tries = 0
+    while not world.read(parked):
+        world.pay.script.append(Hiccup("open", SUSPECT))
+        world.drain()
+        world.clock.advance(timedelta(minutes=16))
+        tries += 1
+    assert tries == 9
+    (message,) = world.read(parked)
+    assert message.reason is not None
+    assert "secret of the 企业支付 app" in message.reason
+    assert ("outbox.parked", str(message.id)) in alerts(world)
+    # It was asked about before each try, and always went by its one number; it stays open.
+    assert [method for method, _ in world.pay.calls] == ["open", *["query", "open"] * 8]
+    assert {number for _, number in world.pay.calls} == {bill.bill_no}
+    assert (bill_states(world), world.now_award(won).state) == ([BillState.NEW], AwardState.LOCKED)
+    world.do(replay, message_id=message.id, by="olga")
+    world.drain()
+    assert bill_states(world) == [BillState.WAIT_USER_CONFIRM]
+    assert set(world.pay.bills) == {bill.bill_no}
 
 
 def test_going_too_fast_is_no_failure(world: PrizeWorld) -> None:

@@ -13,6 +13,7 @@ from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from app.kernel.transitions import TransitionRefused
 from app.ledger.queries import open_balance
+from app.organisation.errors import InvalidApp
 from app.organisation.models import AppKind
 from app.organisation.operations import create_brand, register_app
 from app.payouts import operations, queries
@@ -193,6 +194,51 @@ def test_only_a_service_account_sends_into_its_chat(world: PrizeWorld) -> None:
         other = payer_details((one,)) if method is PayMethod.TRANSFER else replace(packets, app_ids=(one,))
         with pytest.raises(BadPayer, match="mini-programs"):
             world.do(operations.save_payer, payer=replace(other, method=method), actor=OPERATOR)
+
+
+def test_only_a_corp_sends_by_its_wecom_and_its_secret_is_sealed(world: PrizeWorld) -> None:
+    texts = {"wishing": "恭喜发财", "act_name": "扫码", "sender_name": "茶铺"}
+    packets = payer_details(
+        (world.app_id,),
+        mchid="1900000004",
+        method=PayMethod.WECOM_RED_PACKET,
+        apiv2_key="0" * 32,
+        client_certificate="-----BEGIN CERTIFICATE-----",
+        workwx_secret="secret-of-the-payment-app",
+        scene_id="",
+        report_infos=tuple(ReportInfo(*pair) for pair in texts.items()),
+        notify_url=None,
+        product_max_fen=20_000,
+    )
+    service = world.do(register_app, appid="wxone", secret="s", kind=AppKind.SERVICE)
+    corp = world.do(register_app, appid="wwone", secret="s", kind=AppKind.CORP, agentid="1000002")
+    for wrong in ((), (world.app_id,), (service,), (corp, service)):
+        with pytest.raises(BadPayer, match="one corp"):
+            world.do(operations.save_payer, payer=replace(packets, app_ids=wrong), actor=OPERATOR)
+    with pytest.raises(BadPayer, match="secret of the 企业支付 app"):
+        world.do(operations.save_payer, payer=replace(packets, workwx_secret=None), actor=OPERATOR)
+    payer = world.do(operations.save_payer, payer=replace(packets, app_ids=(corp,)), actor=OPERATOR)
+    assert world.read(queries.closed_to_new, payer_id=payer)
+    found = world.read(lambda session: queries.credentials(queries.payer(session, payer), "wwone"))
+    assert (found.workwx_secret, found.appid) == ("secret-of-the-payment-app", "wwone")
+    sealed = "SELECT workwx_secret FROM payers WHERE workwx_secret > ''"
+    stored = world.read(lambda session: session.execute(text(sealed)).scalar_one())
+    assert b"secret-of" not in bytes(stored)
+    assert "secret-of" not in repr(found) + repr(packets)
+    # A new one takes the place of the old at once: nothing comes in that was signed with it.
+    renewed = replace(packets, app_ids=(corp,), workwx_secret="another")
+    assert world.do(operations.save_payer, payer=renewed, actor=OPERATOR) == payer
+    assert world.read(lambda session: queries.payer(session, payer).workwx_secret) == "another"
+    with pytest.raises(BadPayer, match="mini-programs"):
+        world.do(operations.save_payer, payer=payer_details((corp,)), actor=OPERATOR)
+
+
+@pytest.mark.parametrize(("kind", "agentid"), [("corp", None), ("corp", "x"), ("service", "1")])
+def test_a_corp_and_nothing_else_has_the_number_of_an_application(
+    world: PrizeWorld, kind: str, agentid: str | None
+) -> None:
+    with pytest.raises(InvalidApp):
+        world.do(register_app, appid="wwone", secret="s", kind=AppKind(kind), agentid=agentid)
 
 
 def test_keys_that_were_replaced_are_kept_for_a_week(world: PrizeWorld) -> None:

@@ -2,11 +2,16 @@
 
 import pytest
 
+from app.gateways.pay import v2
 from app.gateways.pay.answers import OUTCOMES
 from app.payouts.advice import advice
 from app.payouts.interfaces import TransferAnswer, TransferOutcome
 
-REFUSED = sorted(code for code, outcome in OUTCOMES.items() if outcome is TransferOutcome.REFUSED)
+REFUSED = sorted(
+    code
+    for code, outcome in {**OUTCOMES, **v2.OUTCOMES}.items()
+    if outcome is TransferOutcome.REFUSED or code == "SYSTEMERROR"
+)
 
 
 @pytest.mark.parametrize("code", REFUSED)

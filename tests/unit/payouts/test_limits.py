@@ -43,11 +43,18 @@ def test_a_red_packet_has_at_most_200_yuan(wanted: str | None, amount_fen: int, 
 
 
 PACKET: dict[str, Any] = {
+    "method": PayMethod.RED_PACKET,
     "scene_id": "",
     "report_infos": [ReportInfo(name, "1.2.3.4") for name in limits.PACKET_TEXTS],
     "product_max_fen": 20_000,
     "apiv2_key": "0" * 32,
     "certificate": "-----BEGIN CERTIFICATE-----\n",
+    "workwx_secret": None,
+}
+WECOM: dict[str, Any] = PACKET | {
+    "method": PayMethod.WECOM_RED_PACKET,
+    "report_infos": [ReportInfo(name, "7") for name in (*limits.WECOM_TEXTS, "sender_name")],
+    "workwx_secret": "secret",
 }
 
 
@@ -68,6 +75,34 @@ def test_what_a_payer_of_red_packets_needs(changes: dict[str, Any], words: str |
     found = limits.packet_faults(**(PACKET | changes))
     assert (words is None) == (not found)
     assert words is None or words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"report_infos": [ReportInfo(n, "7") for n in (*limits.WECOM_TEXTS, "agentid")]}, None),
+        ({"report_infos": [ReportInfo(n, "7") for n in limits.WECOM_TEXTS]}, "either sender_name or agentid"),
+        (
+            {"report_infos": [ReportInfo(n, "7") for n in (*limits.WECOM_TEXTS, *limits.WECOM_SENDERS)]},
+            "either sender_name or agentid",
+        ),
+        ({"report_infos": [*WECOM["report_infos"], ReportInfo("client_ip", "1.2.3.4")]}, "demands exactly"),
+        ({"report_infos": [ReportInfo(n, "x") for n in (*limits.WECOM_TEXTS, "agentid")]}, "is a number"),
+        (
+            {"report_infos": [ReportInfo(n, "x" * 129) for n in ("act_name", "wishing", "sender_name")]},
+            "act_name has 1 to 32",
+        ),
+        ({"workwx_secret": None}, "secret of the 企业支付 app"),
+        ({"product_max_fen": 20_001}, "1 to 200 yuan"),
+        ({"apiv2_key": None}, "APIv2 key"),
+    ],
+)
+def test_what_a_payer_of_red_packets_of_wecom_needs(changes: dict[str, Any], words: str | None) -> None:
+    found = limits.packet_faults(**(WECOM | changes))
+    assert (words is None) == (not found)
+    assert words is None or words in found[0]
+    assert limits.packet_faults(**(PACKET | {"workwx_secret": "secret"})) != []
 
 
 def test_what_a_product_can_move() -> None:
