@@ -1,4 +1,4 @@
-"""Workers die around red packets that a service account sends: each award has one, and its money once.
+"""Workers die around red packets that a service account or a corp sends: each award has one, its money once.
 
 Answers about them are not signed and nobody is called back: their number is all that protects.
 """
@@ -15,7 +15,7 @@ from app.organisation.models import AppKind
 from app.organisation.operations import register_app
 from app.payouts import operations as payouts
 from app.payouts.interfaces import PayMethod, ReportInfo
-from app.payouts.limits import PACKET_TEXTS
+from app.payouts.limits import PACKET_TEXTS, WECOM_TEXTS
 from app.payouts.operations import LONGEST_SILENT_POLL
 from app.rewards.models import AwardState
 from app.rewards.queries import AwardView
@@ -28,7 +28,16 @@ from tests.support.sandbox import new_private_key
 
 pytestmark = pytest.mark.crash
 
-SERVICE = "wxcrash0000000001"
+SENDERS = {
+    PayMethod.SERVICE_RED_PACKET: ("wxcrash0000000001", AppKind.SERVICE, None),
+    PayMethod.WECOM_RED_PACKET: ("wwcrash0000000001", AppKind.CORP, "1000002"),
+}
+TEXTS = {
+    PayMethod.SERVICE_RED_PACKET: tuple(PACKET_TEXTS),
+    PayMethod.WECOM_RED_PACKET: (*WECOM_TEXTS, "sender_name"),
+}
+PAYMENT_SECRET = "secret-of-the-payment-app"
+TOPICS = ("payouts.open", "payouts.query")
 RENUMBERED = "a_new_number_for_each_attempt"
 
 
@@ -38,11 +47,12 @@ class Packets:
 
     town: Town
     mchid: str
+    sender: str
 
     def win(self, number: int) -> list[AwardView]:
-        """Let people win whom the service account knows."""
+        """Let people win whom the sender knows."""
         won = self.town.win(number)
-        openids = {one["id"]: one["openids"][SERVICE] for one in self.town.sandbox.shoppers()}
+        openids = {one["id"]: one["openids"][self.sender] for one in self.town.sandbox.shoppers()}
         for award in won:
             self.town.world.follow(award.person_id, openids[self.town.shoppers[award.person_id]])
         return won
@@ -74,35 +84,51 @@ class Packets:
 
 
 @pytest.fixture
-def packets(town: Town) -> Packets:
-    """The town with another merchant number, which holds red packets."""
+def packets(town: Town, request: pytest.FixtureRequest) -> Packets:
+    """The town with another merchant number, which holds red packets: of a service account unless told."""
+    method = getattr(request, "param", PayMethod.SERVICE_RED_PACKET)
+    sender, kind, agentid = SENDERS[method]
+    secret = PAYMENT_SECRET if kind is AppKind.CORP else ""
     key, mchid = new_private_key(), f"16{secrets.randbelow(10**8):08d}"
-    town.sandbox.create_app(SERVICE, "secret", kind="service")
+    town.sandbox.create_app(sender, "secret", kind=kind.value, agentid=agentid or "")
     merchant = town.sandbox.create_merchant(
-        mchid, appids=[SERVICE], balance_fen=1_000_000, private_key_pem=key, apiv2_key="0" * 32
+        mchid,
+        appids=[sender],
+        balance_fen=1_000_000,
+        private_key_pem=key,
+        apiv2_key="0" * 32,
+        workwx_secret=secret,
     )
     world = town.world
-    world.payer_app_id = world.do(register_app, appid=SERVICE, secret="secret", kind=AppKind.SERVICE)
+    world.payer_app_id = world.do(register_app, appid=sender, secret="secret", kind=kind, agentid=agentid)
     payer = payer_details(
         (world.payer_app_id,),
         mchid=mchid,
         serial_no=merchant.serial_no,
         private_key=key,
         apiv3_key=merchant.apiv3_key,
-        method=PayMethod.SERVICE_RED_PACKET,
+        method=method,
         apiv2_key=merchant.apiv2_key,
         client_certificate=certificate(key),
+        workwx_secret=secret or None,
         scene_id="",
-        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in PACKET_TEXTS),
+        report_infos=tuple(ReportInfo(name, "1.2.3.4") for name in TEXTS[method]),
         notify_url=None,
         product_max_fen=20_000,
     )
     world.payer_id = world.do(payouts.save_payer, payer=payer, actor=OPERATOR)
-    return Packets(town, mchid)
+    return Packets(town, mchid, sender)
 
 
-@pytest.mark.parametrize("topic", ["payouts.open", "payouts.query"])
-@pytest.mark.parametrize("phase", PHASES)
+# What opens and asks is the same for both; what is sent and how it is signed is not.
+@pytest.mark.parametrize(
+    ("packets", "topic", "phase"),
+    [
+        *((PayMethod.SERVICE_RED_PACKET, topic, phase) for topic in TOPICS for phase in PHASES),
+        *((PayMethod.WECOM_RED_PACKET, TOPICS[0], phase) for phase in PHASES),
+    ],
+    indirect=["packets"],
+)
 def test_whoever_dies_each_award_is_paid_by_one_packet(
     packets: Packets, kills: int, topic: str, phase: str
 ) -> None:
@@ -127,6 +153,7 @@ def test_whoever_dies_each_award_is_paid_by_one_packet(
         assert audit(session) == []
 
 
+@pytest.mark.parametrize("packets", list(SENDERS), indirect=True)
 @pytest.mark.parametrize("sabotage", [None, RENUMBERED])
 def test_the_number_is_what_protects(packets: Packets, sabotage: str | None) -> None:
     """A worker dies between the platform's answer and our book: with a new number there are two packets."""

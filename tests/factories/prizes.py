@@ -27,7 +27,7 @@ from app.outbox.registry import Registry
 from app.payouts import operations as payouts
 from app.payouts.closing import CloseBills
 from app.payouts.handlers import BillNotices, OpenBills, QueryBills
-from app.payouts.interfaces import ReportInfo, TransferGateway
+from app.payouts.interfaces import PayMethod, ReportInfo, TransferGateway
 from app.payouts.models import Bill, Payer
 from app.payouts.operations import PayerDetails
 from app.payouts.queries import BillView, latest_bill
@@ -95,11 +95,11 @@ class PrizeWorld:
         *,
         gateway: TransferGateway | None = None,
         appid: str = APPID,
-        service_appid: str | None = None,
+        sender: str | None = None,
         **payer: Any,
     ) -> "PrizeWorld":
         """Set the brand up; its campaign has 1,000 yuan and 100 pieces. `pay` is the platform unless another
-        `gateway` is given; `payer` changes the payer's details. With `service_appid` that account sends."""
+        `gateway` is given; `payer` changes the payer's details. With `sender` that account or corp sends."""
         pay = ScriptedPay()
         registry = Registry()
         registry.add(
@@ -113,9 +113,15 @@ class PrizeWorld:
             brand_id = create_brand(session, slug="tea", name_zh="茶", name_en="Tea", now=now)
             app_id = register_app(session, appid=appid, secret="secret", now=now)
             payer_app_id = app_id
-            if service_appid is not None:
+            if sender is not None:
+                corp = payer["method"] is PayMethod.WECOM_RED_PACKET
                 payer_app_id = register_app(
-                    session, appid=service_appid, secret="secret", kind=AppKind.SERVICE, now=now
+                    session,
+                    appid=sender,
+                    secret="secret",
+                    kind=AppKind.CORP if corp else AppKind.SERVICE,
+                    agentid="1000002" if corp else None,
+                    now=now,
                 )
             details = payer_details((payer_app_id,), **payer)
             payer_id = payouts.save_payer(session, payer=details, now=now, actor=OPERATOR)
@@ -180,7 +186,7 @@ class PrizeWorld:
         return login.person_id
 
     def follow(self, person_id: int, openid: str) -> None:
-        """The service account that pays gets to know somebody."""
+        """The service account or corp that pays gets to know somebody."""
         self.do(
             identity.attach,
             person_id=person_id,

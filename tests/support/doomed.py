@@ -25,6 +25,7 @@ from app.factory import Container, create_app
 from app.gateways.pay.methods import ByMethod
 from app.gateways.pay.red_packets import WeChatRedPackets
 from app.gateways.pay.transfers import WeChatPayTransfers
+from app.gateways.pay.wecom_packets import WeComRedPackets
 from app.kernel import boundaries
 from app.kernel.actor import SYSTEM
 from app.outbox import claims
@@ -92,6 +93,7 @@ def obey(order: Order) -> None:
         {
             PayMethod.TRANSFER: _gateways[order.pay_api_url],
             PayMethod.SERVICE_RED_PACKET: WeChatRedPackets(order.pay_api_url),
+            PayMethod.WECOM_RED_PACKET: WeComRedPackets(order.pay_api_url),
         }
     )
     with sabotage, product_by(ours, clock=clock, transfers=gateway) as container:

@@ -6,17 +6,20 @@ import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
 from app.db.engine import Database
 from app.gateways.pay.red_packets import WeChatRedPackets
+from app.gateways.pay.wecom_packets import WeComRedPackets
 from app.kernel.clock import ManualClock
+from app.outbox.operations import replay
 from app.outbox.queries import parked
-from app.payouts import closing, limits, operations
+from app.payouts import closing, limits, operations, queries
 from app.payouts.errors import AmountNotPayable, RedPacketsOfToday, StillProvable
 from app.payouts.interfaces import PayMethod, ReportInfo
 from app.payouts.states import BillState, PayerState
@@ -27,12 +30,19 @@ from tests.functional.payouts.paying import TROUBLES, PayingShop, make_trouble
 from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxProcess, new_private_key
 
-SEND = "/mmpaymkttransfers/send[rm]*"
+SEND = "/mmpaymkttransfers/send[rmw]*"
 APPID = "wxdemo0000000000p2"
 SERVICE = "wxdemo0000000000s2"
+CORP = "wwdemo0000000000c2"
+WECOM = PayMethod.WECOM_RED_PACKET
 METHODS = [PayMethod.RED_PACKET, PayMethod.SERVICE_RED_PACKET]
+# What WeCom's packets do like all others is shown once more by a few tests, what they do alone by one.
+EVERY = pytest.mark.parametrize("method", [*METHODS, WECOM], indirect=True)
+SENDERS = {PayMethod.SERVICE_RED_PACKET: SERVICE, WECOM: CORP}
+PAYMENT_SECRET = "secret-of-the-payment-app"
 SECRET = "app-secret-of-red-packets"
 TEXTS = {"send_name": "茶铺", "wishing": "恭喜发财", "act_name": "夏日扫码", "client_ip": "127.0.0.1"}
+WECOM_TEXTS = {"agentid": "1000002", "wishing": "恭喜发财", "act_name": "夏日扫码"}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +50,7 @@ def sandbox() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         process.create_app(APPID, SECRET)
         process.create_app(SERVICE, SECRET, kind="service")
+        process.create_app(CORP, SECRET, kind="corp", agentid="1000002")
         yield process
 
 
@@ -50,24 +61,24 @@ def merchant_key() -> str:
 
 @dataclass
 class Shop(PayingShop):
-    """A brand whose merchant number holds red packets: for its mini-program, or its service account."""
+    """A brand whose merchant number holds red packets: of its mini-program, service account or corp."""
 
     APPID, SECRET = APPID, SECRET
     mchid: str
     method: PayMethod
 
     def log_in(self, shopper: dict[str, Any]) -> int:
-        """They follow the service account, too, where packets come from it."""
+        """They are known to the service account or the corp, too, where packets come from it."""
         person_id = super().log_in(shopper)
         if not self.method.taken_in_app:
-            self.world.follow(person_id, shopper["openids"][SERVICE])
+            self.world.follow(person_id, shopper["openids"][SENDERS[self.method]])
         return person_id
 
     def open(self, shopper_id: str, won: AwardView) -> None:
         """The mini-program hands what it got to wx.sendBizRedPacket; or it is in the chat."""
         bill = self.world.collect(won).bill
         if not self.method.taken_in_app:
-            assert (bill.sent_in_chat, bill.appid) == (True, SERVICE)
+            assert (bill.sent_in_chat, bill.appid) == (True, SENDERS[self.method])
             self.sandbox.open_packet(shopper_id, mchid=self.mchid, mch_billno=bill.bill_no)
             return
         assert bill.package_info is not None
@@ -110,17 +121,19 @@ def shop(
     mchid, apiv2_key = f"19{secrets.randbelow(10**8):08d}", secrets.token_hex(16)
     merchant = sandbox.create_merchant(
         mchid,
-        appids=[APPID, SERVICE],
+        appids=[APPID, SERVICE, CORP],
         balance_fen=getattr(request, "param", 1_000_000),
         private_key_pem=merchant_key,
         apiv2_key=apiv2_key,
+        workwx_secret=PAYMENT_SECRET,
     )
+    wecom = method is WECOM
     world = PrizeWorld.build(
         clean_db,
         clock,
-        gateway=WeChatRedPackets(sandbox.base_url, deadline_seconds=2.0),
+        gateway=(WeComRedPackets if wecom else WeChatRedPackets)(sandbox.base_url, deadline_seconds=2.0),
         appid=APPID,
-        service_appid=None if method.taken_in_app else SERVICE,
+        sender=SENDERS.get(method),
         mchid=mchid,
         serial_no=merchant.serial_no,
         private_key=merchant.private_key_pem,
@@ -130,8 +143,9 @@ def shop(
         method=method,
         apiv2_key=apiv2_key,
         client_certificate=certificate(merchant_key),
+        workwx_secret=PAYMENT_SECRET if wecom else None,
         scene_id="",
-        report_infos=tuple(ReportInfo(*pair) for pair in TEXTS.items()),
+        report_infos=tuple(ReportInfo(*pair) for pair in (WECOM_TEXTS if wecom else TEXTS).items()),
         notify_url=None,
         product_max_fen=20_000,
     )
@@ -140,6 +154,7 @@ def shop(
     world.drainer.close()
 
 
+@EVERY
 def test_a_prize_is_collected_opened_asked_about_and_paid(shop: Shop) -> None:
     shopper, won = shop.won()
     shop.world.drain()
@@ -152,6 +167,7 @@ def test_a_prize_is_collected_opened_asked_about_and_paid(shop: Shop) -> None:
     assert shop.alerts() == set()
 
 
+@EVERY
 @pytest.mark.parametrize(("kind", "after_commit"), TROUBLES)
 def test_whatever_the_platform_answers_it_pays_once(shop: Shop, kind: str, after_commit: bool) -> None:
     make_trouble(shop.sandbox, SEND, kind, after_commit=after_commit)
@@ -167,6 +183,38 @@ def test_whatever_the_platform_answers_it_pays_once(shop: Shop, kind: str, after
     assert shop.world.books()["paid"] == 100
 
 
+@pytest.mark.parametrize("method", [WECOM], indirect=True)
+def test_a_wrong_secret_of_wecom_is_told_to_an_operator_and_pays_once_it_is_mended(shop: Shop) -> None:
+    """The platform calls it SYSTEMERROR: for so long it is tried, under one number, and no longer."""
+
+    def keep(secret: str) -> None:
+        known = shop.world.payer()
+        shop.world.do(_keep_secret, payer_id=known.id, secret=secret)
+
+    keep("a secret of another application")
+    shopper, won = shop.won()
+    for _ in range(14):
+        shop.later(minutes=5)
+    (message,) = shop.world.read(parked)
+    assert message.reason is not None
+    assert "SYSTEMERROR" in message.reason
+    assert "secret of the 企业支付 app" in message.reason
+    assert shop.states() == [BillState.NEW]
+    assert shop.platform() == []
+    keep(PAYMENT_SECRET)
+    shop.world.do(replay, message_id=message.id, by="olga")
+    shop.later(minutes=1)
+    shop.open(shopper, won)
+    shop.later(minutes=10)
+    assert shop.platform() == [(100, "RECEIVED")]
+    assert shop.states() == [BillState.SUCCESS]
+    assert shop.world.books()["paid"] == 100
+
+
+def _keep_secret(session: Session, *, payer_id: int, secret: str, now: datetime) -> None:
+    queries.payer(session, payer_id).workwx_secret = secret
+
+
 def test_an_end_is_asked_for_every_ten_minutes_since_nobody_tells_it(shop: Shop) -> None:
     shopper, won = shop.won()
     for _ in range(12):
@@ -176,6 +224,7 @@ def test_an_end_is_asked_for_every_ten_minutes_since_nobody_tells_it(shop: Shop)
     assert shop.world.now_award(won).state is AwardState.FULFILLED
 
 
+@EVERY
 def test_what_fails_or_is_not_opened_can_be_collected_again(shop: Shop) -> None:
     shop.sandbox.fault(SEND, "send_fails", times=1)
     shopper, won = shop.won()
@@ -217,6 +266,7 @@ def test_a_short_balance_loses_nothing(shop: Shop) -> None:
     assert shop.world.books()["paid"] == 400
 
 
+@EVERY
 def test_the_limits_of_a_day_and_of_a_packet_are_kept_before_the_platform_says_so(shop: Shop) -> None:
     _, person = shop.shopper()
     for amount in (99, 20_001):
@@ -258,12 +308,13 @@ def _payer_with_scene(shop: Shop) -> int:
         name: getattr(known, name)
         for name in ("name", "mchid", "serial_no", "private_key", "apiv3_key", "public_key_id", "public_key")
     }
-    details |= {name: getattr(known, name) for name in ("method", "apiv2_key", "client_certificate")}
+    sealed = ("method", "apiv2_key", "client_certificate", "workwx_secret")
+    details |= {name: getattr(known, name) for name in sealed}
     payer = operations.PayerDetails(
         **details,
         app_ids=(shop.world.payer_app_id,),
         product_max_fen=100_000,
-        report_infos=tuple(ReportInfo(*pair) for pair in TEXTS.items()),
+        report_infos=tuple(ReportInfo(**info) for info in known.report_infos),
         scene_id="PRODUCT_2",
     )
     return shop.world.do(operations.save_payer, payer=payer, actor=OPERATOR)
