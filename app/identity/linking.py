@@ -8,7 +8,7 @@ the link. What a WeCom corp tells besides, a customer's external_userid, is judg
 is not the member's, the openid that came with it is not believed either (ADR 18).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ from app.identity import matching, operations, queries
 from app.identity.clusters import lock_roots
 from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
 from app.identity.interfaces import Visitor
-from app.identity.matching import Known
+from app.identity.matching import Key, Known
 from app.identity.models import IdentitySource, LoginSession, OpenidLink
 from app.identity.queries import Principal
 from app.identity.values import Claimed, IdentifierKind, openid_claim
@@ -88,10 +88,10 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
 
     False: the openid or the external_userid is that of somebody who is known by more than the visit shows, or
     the member has another one there, or an operator has taken it its say; the link is used up, and what was
-    known stays. A question is open
-    to an operator then, unless it has been answered with no before (that is in the identity log), or the
-    openid is demoted, which `saoma persons show` tells. Raises LinkOver; VirtualPerson in snapshot mode,
-    and AnotherWeChat when WeChat itself names another one than the member: then nothing is stored.
+    known stays. A question is open to an operator then, unless it has been answered with no before (that is
+    in the identity log), or the identifier is demoted, which `saoma persons show` tells. Raises LinkOver;
+    VirtualPerson in snapshot mode, and AnotherWeChat when a unionid names another one than the member: then
+    nothing is stored.
     """
     found = link(session, link_id=link_id, now=now)
     if visitor.virtual:
@@ -99,7 +99,8 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
     app = organisation.app(session, app_id=found.app_id)
     claims = _claims(app, visitor)
     roots, known = _lock(session, found.person_id, claims)
-    strange = [it for it in claims if not _may_be(session, roots, found.person_id, known, it)]
+    shown = list(known.values())
+    strange = [it for it in claims if not _may_be(session, roots, found.person_id, shown, it)]
     if any(it.kind is IdentifierKind.UNIONID for it in strange):
         raise AnotherWeChat("this WeChat account is not the member's: open the link in their own")
     if not _spend(session, link_id, now):
@@ -115,6 +116,8 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
         now=now,
         actor=Actor(ActorKind.PERSON, "shopper", found.person_id),
     )
+    if not strange:
+        _require_judged(session, claims, known, attached.root_id)
     held = matching.holdings(session, {attached.root_id}).get(attached.root_id, {})
     return queries.digest(claims[0]) in held.get((claims[0].kind, claims[0].scope), frozenset())
 
@@ -129,14 +132,29 @@ def _claims(app: AppView, visitor: Visitor) -> list[Claimed]:
     return claims
 
 
-def _lock(session: Session, person_id: int, claims: Sequence[Claimed]) -> tuple[dict[int, int], list[Known]]:
+def _lock(
+    session: Session, person_id: int, claims: Sequence[Claimed]
+) -> tuple[dict[int, int], dict[Key, Known]]:
     """Lock the clusters of a member and of those who have `claims`; return the roots, and what they have."""
     owners = {it.person_id for it in matching.find(session, claims).values()}
     roots = lock_roots(session, {person_id, *owners})
-    known = list(matching.find(session, claims).values())
-    if any(it.person_id not in roots for it in known):
+    known = matching.find(session, claims)
+    if any(it.person_id not in roots for it in known.values()):
         raise Replay("an identifier got another owner")
     return roots, known
+
+
+def _require_judged(
+    session: Session, claims: Sequence[Claimed], judged: Collection[Key], root_id: int
+) -> None:
+    """Make sure that what nobody had when it was judged is the member's now, and not a rival's.
+
+    What nobody has cannot be locked: whoever was faster with one of them may be somebody else, and then the
+    others are not the member's either.
+    """
+    now = matching.find(session, claims)
+    if any(it.root != root_id for key, it in now.items() if key not in judged):
+        raise Replay("a rival was faster with an identifier")
 
 
 def _may_be(

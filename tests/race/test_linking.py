@@ -1,5 +1,9 @@
-"""Sixty-four accounts that open one link make one of them the member's, and leave no question."""
+"""Sixty-four accounts that open one link make one of them the member's, and leave no question.
 
+And many members whose links tell of one customer of a corp: one of them is, and no openid pays another.
+"""
+
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +22,7 @@ from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race
 
+FEW = 16
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -75,3 +80,74 @@ def test_without_the_guard_everybody_is_taken_for_the_member(
     assert result.errors == []
     assert openids > 1
     assert questions > 0
+
+
+def _one_customer(db: Database, runners: int, seed: int) -> tuple[RaceResult, int, int]:
+    """Let members come back whom the corp tells to be one customer; return openids and questions."""
+
+    def prepare(session: Session) -> tuple[list[int], int]:
+        app = register_app(session, appid="wxrace0000000001", secret="s", now=NOW)
+        corp = register_app(
+            session, appid="wwrace0000000001", secret="s", kind=AppKind.CORP, agentid="1", now=NOW
+        )
+        links = []
+        for number in range(runners):
+            login = operations.login(
+                session,
+                app_id=app,
+                openid=f"oMember{number:03d}",
+                unionid=None,
+                virtual=False,
+                session_key="k",
+                now=NOW,
+            )
+            caller = queries.principal(session, session_id=login.session_id, now=NOW)
+            links.append(linking.invite(session, principal=caller, app_id=corp, now=NOW).id)
+        return links, corp
+
+    links, corp = db.transact(prepare)
+
+    def come_back(number: int) -> Callable[[], bool]:
+        visitor = Visitor(f"oVisitor{number:03d}", None, virtual=False, external_userid="wm-customer")
+        return lambda: db.transact(
+            lambda session: linking.complete(session, link_id=links[number], visitor=visitor, now=NOW)
+        )
+
+    result = race(db, [come_back(number) for number in range(runners)], seed=seed)
+    with db.read() as session:
+        openids = select(func.count()).where(Identifier.scope == str(corp))
+        questions = select(func.count()).select_from(IdentityConflict)
+        return result, session.scalar(openids) or 0, session.scalar(questions) or 0
+
+
+@pytest.fixture
+def _all_judge_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody attaches anything before everybody has found that nobody has it."""
+    judged, seen, spend = threading.Barrier(FEW), set(), linking._spend
+
+    def wait(session: Session, link_id: int, now: datetime) -> bool:
+        if link_id not in seen:
+            seen.add(link_id)
+            judged.wait(20)
+        return spend(session, link_id, now)
+
+    monkeypatch.setattr(linking, "_spend", wait)
+
+
+@pytest.mark.usefixtures("_all_judge_first")
+def test_one_customer_is_one_member(wide_db: Database, race_seed: int) -> None:
+    result, openids, questions = _one_customer(wide_db, FEW, race_seed)
+    assert result.errors == []
+    assert sorted(result.values)[-2:] == [False, True]
+    assert (openids, questions) == (1, FEW - 1)
+    assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
+
+
+@pytest.mark.usefixtures("_all_judge_first")
+def test_without_the_second_look_rivals_openids_are_taken_too(
+    wide_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "_require_judged", lambda *_: None)
+    result, openids, _ = _one_customer(wide_db, FEW, seed=0)
+    assert result.errors == []
+    assert openids > 1
