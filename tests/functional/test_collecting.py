@@ -70,6 +70,7 @@ def test_a_repeated_tap_does_not_offer_what_was_used(shop: Shop) -> None:
         "transfer": None,
         "red_packet": None,
         "service_red_packet": None,
+        "wecom_red_packet": None,
         "voucher": None,
     }
     again = shopper.collect(award)
