@@ -44,32 +44,7 @@ def blueprint(world: World) -> Blueprint:
 def _add_registers(routes: Blueprint, world: World) -> None:
     @routes.post("/apps")
     def put_app() -> tuple[Response, int]:
-        fields = read_fields(
-            {
-                "appid": Required(str),
-                "secret": Required(str),
-                "kind": "miniprogram",
-                "open_platform": "",
-                "pages": ["pages/index/index"],
-                "oauth_host": "",
-                "agentid": "",
-                "notify": "",
-            }
-        )
-        if not re.fullmatch(r"[0-9A-Za-z_-]{4,32}", fields["appid"]) or not fields["secret"]:
-            raise AdminError(
-                422, "bad_app", "appid must be 4 to 32 letters and digits, secret must not be empty"
-            )
-        pages = tuple(str(page) for page in fields["pages"])
-        app = App(
-            fields["appid"],
-            fields["secret"],
-            fields["kind"],
-            fields["open_platform"] or None,
-            pages,
-            fields["oauth_host"],
-            fields["agentid"],
-        )
+        app = _read_app()
         world.directory.put_app(app)
         return jsonify({"app": _app_view(app)}), 201
 
@@ -268,6 +243,32 @@ def _add_insight(routes: Blueprint, world: World) -> None:
     @routes.get("/health")
     def health() -> Response:
         return jsonify({"status": "ok"})
+
+
+def _read_app() -> App:
+    fields = read_fields(
+        {
+            "appid": Required(str),
+            "secret": Required(str),
+            "kind": "miniprogram",
+            "open_platform": "",
+            "pages": ["pages/index/index"],
+            "oauth_host": "",
+            "agentid": "",
+            "notify": "",
+        }
+    )
+    if not re.fullmatch(r"[0-9A-Za-z_-]{4,32}", fields["appid"]) or not fields["secret"]:
+        raise AdminError(422, "bad_app", "appid must be 4 to 32 letters and digits, secret must not be empty")
+    return App(
+        fields["appid"],
+        fields["secret"],
+        fields["kind"],
+        fields["open_platform"] or None,
+        tuple(str(page) for page in fields["pages"]),
+        fields["oauth_host"],
+        fields["agentid"],
+    )
 
 
 def _merchant_fields() -> dict[str, Any]:
