@@ -103,7 +103,7 @@ def add_app(
             now=now,
         )
 
-    cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand, "kind": kind})
+    cli.act(Act.APP_SAVED, work, on=f"app {appid}", detail={"brand": brand, "kind": kind, "agent": agent})
     click.echo(f"app {appid} registered")
 
 

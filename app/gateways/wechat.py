@@ -1,4 +1,4 @@
-"""The JSON API that mini-programs and service accounts share, with wechatpy as its transport.
+"""The JSON API that mini-programs, service accounts and WeCom share, with wechatpy as its transport.
 
 wechatpy sends JSON in real UTF-8 and knows the envelope of errcode and errmsg; its token handling is not
 used: it fetches without a lock or a time-out and repeats without an end (platform contracts 7.1).
