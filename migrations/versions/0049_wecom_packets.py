@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from migrations import types
 from migrations.steps import add_column, set_check
 
-revision = "0048"
-down_revision = "0047"
+revision = "0049"
+down_revision = "0048"
 
 _SOURCES = (
     "source IN ('miniprogram_login', 'phone_button', 'service_account_follow', 'service_account_visit',"
