@@ -140,35 +140,6 @@ def test_a_payer_of_red_packets_and_what_is_said_of_it(
     assert "closed to new merchants" in brand("campaigns", "payer", "tea/june", "1900000003").stdout
 
 
-def test_a_payer_of_red_packets_of_wecom(
-    brand: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _add_payer(brand, tmp_path)
-    for name in ("APIV2", "WECOM"):
-        monkeypatch.setenv(name, "0" * 32)
-    corp = ["apps", "add", "wwcorp00000000001", "--kind", "corp", "--secret-env", "APP_SECRET"]
-    assert "agentid" in brand(*corp, ok=False).stderr
-    brand(*corp, "--agent", "1000002")
-    # WeCom is asked about it; port 9 discards, and nothing answers there.
-    for platform in ("WECHAT", "WECOM", "PAY"):
-        monkeypatch.setenv(f"SAOMA_{platform}_API_URL", "http://127.0.0.1:9")
-    assert "✗ corp wwcorp00000000001: WeCom did not answer" in brand("doctor", ok=False).stdout
-    certificate = tmp_path / "apiclient_cert.pem"
-    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
-    packets = ["1900000004", "--name", "WeCom", "--serial", "5B" * 20, "--max", "200"]
-    packets += ["--private-key", str(tmp_path / "private.pem"), "--public-key", str(tmp_path / "public.pem")]
-    packets += ["--apiv3-env", "APIV3", "--public-key-id", "PUB_KEY_ID_1", "--app", "wwcorp00000000001"]
-    packets += ["--method", "wecom_red_packet", "--certificate", str(certificate), "--apiv2-env", "APIV2"]
-    for name in ("wishing", "act_name", "sender_name"):
-        packets += ["--report", f"{name}=7"]
-    assert "secret of the 企业支付 app" in brand("payers", "add", *packets, ok=False).stderr
-    packets += ["--wecom-env", "WECOM"]
-    assert "either sender_name" in brand("payers", "add", *packets, "--report", "agentid=7", ok=False).stderr
-    brand("payers", "add", *packets)
-    brand("campaigns", "create", "tea/june", "--payer", "1900000001")
-    assert "closed to new merchants" in brand("campaigns", "payer", "tea/june", "1900000004").stdout
-
-
 def test_codes_from_the_order_to_the_emergency_stop(brand: Saoma, tmp_path: Path) -> None:
     brand("batches", "activate", "1")
     brand("batches", "ship", "1", "--region", "310000", "--last", "499", "--attribute", "channel=mart")

@@ -55,8 +55,8 @@ def shell(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> C
 def shop_shell(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return the command on a shop's installation; `ok=False` expects a refusal in one line."""
     url = shop.container.db.engine.url.render_as_string(hide_password=False)
-    url_of_platform = shop.sandbox.base_url
-    platform = {"SAOMA_PAY_API_URL": url_of_platform, "SAOMA_WECHAT_API_URL": url_of_platform}
+    kinds = ("PAY", "WECHAT", "WECOM")
+    platform = {f"SAOMA_{kind}_API_URL": shop.sandbox.base_url for kind in kinds}
     platform |= operators_environment(folder)
     for name, value in environment(url, folder, **platform).items():
         monkeypatch.setenv(name, value)
