@@ -92,7 +92,9 @@ class Looking:
         if self.readings is None:
             return Vetting(listed)
         read = self.readings()
-        signals = measure(about, counts=read.counts, scans=read.scans, phones=read.phones, now=now)
+        signals = measure(
+            about, read.places, counts=read.counts, scans=read.scans, phones=read.phones, now=now
+        )
         return Vetting(listed, signals, self.rules)
 
 

@@ -71,7 +71,7 @@ class Prepared:
     def write_later(
         self, session: Session, parameters: Parameters, *, lost: Callable[[], Exception], rows: int | None = 1
     ) -> None:
-        """Write `rows` rows (None: any): with the transaction's next statement, or at its end.
+        """Write `rows` rows (None: any): before the transaction's next statement, or at its end.
 
         For writes whose outcome nobody waits for: those that follow each other make one round trip. `lost`
         makes what is raised then, not here, when a unique key refuses a row or a guard lets fewer be written.
@@ -81,7 +81,7 @@ class Prepared:
         _wait(session, _Write(*self._bound(session, parameters), rows, lost))
 
     def ask(self, session: Session, parameters: Parameters, then: Callable[[list[Any]], T]) -> "Asked[T]":
-        """Ask for rows that are needed soon: with the transaction's next statement, or when they are read.
+        """Ask for rows that are needed soon: before the transaction's next statement, or when read.
 
         So two questions that do not depend on one another make one round trip; they are answered in the
         order in which they were asked. What is called returns what `then` makes of the rows.
@@ -95,6 +95,8 @@ class Prepared:
         return form, form.bind(parameters)
 
     def _send(self, session: Session, parameters: Parameters) -> "tuple[_Form, Rows, int]":
+        # In a round trip of their own: where trips are dear this is asked for, too, and goes with them. Sent
+        # along it would save one trip in some hundreds, and run behind a write that was refused.
         send_waiting(session)
         form, values = self._bound(session, parameters)
         connection = _connection(session)

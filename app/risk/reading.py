@@ -12,6 +12,7 @@ its scanner has done with items, like any other.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Integer, LargeBinary, bindparam, func, literal, select
@@ -32,10 +33,10 @@ from app.risk.signals import (
     Circumstances,
     Count,
     Phone,
+    Places,
     Seen,
-    address_subject,
     buckets_read,
-    range_subject,
+    places_of,
 )
 
 _COUNTS, _SCANS, _PHONES = range(3)
@@ -45,8 +46,9 @@ _SEALED = "identifiers.value"
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The raw material of a draw's measures."""
+    """The raw material of a draw's measures; `places` are those that `counts` were asked for."""
 
+    places: Places
     counts: tuple[Count, ...]
     scans: tuple[Seen, ...]
     phones: tuple[Phone, ...]
@@ -129,18 +131,17 @@ def ask_signals(
     now: datetime,
 ) -> Asked[Readings]:
     """Ask for what is known about a draw at `now`: one statement; `day` is when the market's day began."""
-    network = address_subject(about.address)
-    here = range_subject(about.batch_id, about.code_index)
+    places = places_of(about)
     parameters = {
         "persons": list(person_ids),
         "buckets": buckets_read(now),
-        "subjects": [here] if network is None else [here, network],
+        "subjects": [place for place in places if place is not None],
         "day": day,
     }
-    return _READ.ask(session, parameters, _readings)
+    return _READ.ask(session, parameters, partial(_readings, places))
 
 
-def _readings(rows: list[Any]) -> Readings:
+def _readings(places: Places, rows: list[Any]) -> Readings:
     counts, scans, phones = [], [], []
     for row in rows:
         if row.part == _COUNTS:
@@ -150,4 +151,4 @@ def _readings(rows: list[Any]) -> Readings:
         else:
             number = secrets.ring().open(_SEALED, row.content).decode()
             phones.append(Phone(number, row.number1, row.number2, row.moment))
-    return Readings(tuple(counts), tuple(scans), tuple(phones))
+    return Readings(places, tuple(counts), tuple(scans), tuple(phones))

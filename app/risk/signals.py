@@ -1,4 +1,6 @@
-"""From raw rows to measures: buckets of time, neighbourhoods of codes, networks; pure but for keyed hashes.
+"""From raw rows to measures: buckets of time, neighbourhoods of codes, networks.
+
+Pure but for the keyed hashes of neighbourhoods and networks, which are made once a draw (`places_of`).
 
 Counting distinct persons exactly would take a row for each person and place. A set of 60 bits does: each
 person sets one, and from how many are set follows how many there were (linear counting), within a tenth up
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from itertools import pairwise
+from typing import NamedTuple
 
 from app.db import secrets
 from app.kernel.addresses import network_of
@@ -138,14 +141,28 @@ class Circumstances:
     captcha_passed: bool = False
 
 
+class Places(NamedTuple):
+    """Under which hashes a draw's surroundings are counted; `network` None for what says nothing."""
+
+    here: bytes
+    network: bytes | None
+
+
+def places_of(about: Circumstances) -> Places:
+    """Return the hashes of a draw's surroundings."""
+    return Places(range_subject(about.batch_id, about.code_index), address_subject(about.address))
+
+
 def measure(
     about: Circumstances,
+    places: Places,
+    *,
     counts: Iterable[Count],
     scans: Sequence[Seen],
     phones: Collection[Phone],
     now: datetime,
 ) -> Signals:
-    """Return the measures of a draw at `now`, those that are 0 left out. Pure but for the key ring."""
+    """Return the measures of a draw at `now`, those that are 0 left out. Pure."""
     found = {
         Measure.CONSECUTIVE_CODES: _run(about, scans),
         Measure.HASTY_SCANS: _hasty(scans, now),
@@ -155,7 +172,7 @@ def measure(
         Measure.WECHAT_RANK: about.rank or 0,
         Measure.WECHAT_RANK_UNKNOWN: int(about.rank_asked and about.rank is None),
         Measure.CAPTCHA_PASSED: int(about.captcha_passed),
-        **_crowds(about, counts, now),
+        **_crowds(places, counts, now),
         **_phones(phones, now),
     }
     return {name: number for name, number in found.items() if number}
@@ -178,7 +195,7 @@ def _hasty(scans: Sequence[Seen], now: datetime) -> int:
     return sum(later - earlier < HASTY for earlier, later in pairwise(moments))
 
 
-def _crowds(about: Circumstances, counts: Iterable[Count], now: datetime) -> dict[Measure, int]:
+def _crowds(places: Places, counts: Iterable[Count], now: datetime) -> dict[Measure, int]:
     day = day_bucket(now)
     totals: dict[tuple[bytes, bool], tuple[int, int]] = {}
     for count in counts:
@@ -186,8 +203,7 @@ def _crowds(about: Circumstances, counts: Iterable[Count], now: datetime) -> dic
         events, persons = totals.get(place, (0, 0))
         totals[place] = (events + count.events, persons | count.persons)
     none = (0, 0)
-    here = range_subject(about.batch_id, about.code_index)
-    network = address_subject(about.address) or b""
+    here, network = places.here, places.network or b""
     range_hour, range_day = totals.get((here, False), none), totals.get((here, True), none)
     address_hour, address_day = totals.get((network, False), none), totals.get((network, True), none)
     return {

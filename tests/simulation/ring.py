@@ -207,7 +207,9 @@ def _levels(
             read = ask_signals(
                 session, about=about, person_ids=[visit.person], day=START - timedelta(hours=4), now=visit.at
             )()
-        signals = measure(about, counts=read.counts, scans=read.scans, phones=read.phones, now=visit.at)
+        signals = measure(
+            about, read.places, counts=read.counts, scans=read.scans, phones=read.phones, now=visit.at
+        )
         levels[name] = judge(signals, policy).level
         if levels[name] in {Level.PASS, Level.HOLD}:
             drawn[name, visit.person] = drawn.get((name, visit.person), 0) + 1

@@ -21,6 +21,7 @@ from app.risk.signals import (
     measure,
     person_bit,
     persons_in,
+    places_of,
     range_subject,
 )
 
@@ -34,7 +35,7 @@ def taken(
     scans: tuple[Seen, ...] = (),
     phones: tuple[Phone, ...] = (),
 ) -> Signals:
-    return measure(about, counts=counts, scans=scans, phones=phones, now=NOW)
+    return measure(about, places_of(about), counts=counts, scans=scans, phones=phones, now=NOW)
 
 
 def scans(*indexes: int, batch: int = 7, seconds: int = 60) -> tuple[Seen, ...]:
