@@ -166,7 +166,8 @@ def _take(settings: Settings, link: LinkView) -> Response:
     container, code = context.container(), request.args.get("code", "")[:_LONGEST_CODE]
     app = _app(link)
     gateway = container.corp if app.kind is AppKind.CORP else container.service_account
-    visitor = gateway.code_to_visitor(AppCredentials(app.appid, app.secret), code)
+    credentials = AppCredentials(app.appid, app.secret, app.agentid or "")
+    visitor = gateway.code_to_visitor(credentials, code)
     known = container.db.transact(
         lambda session: linking.complete(session, link_id=link.id, visitor=visitor, now=context.now())
     )

@@ -114,7 +114,7 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
     if not known:
         yield Finding("apps", "none", "register a mini-program: `saoma apps add`")
     for app in known:
-        credentials_of = AppCredentials(app.appid, app.secret)
+        credentials_of = AppCredentials(app.appid, app.secret, app.agentid or "")
         yield _tried(
             f"{app.kind} {app.appid}",
             partial(

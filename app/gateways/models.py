@@ -31,7 +31,7 @@ class PlatformToken(Base):
 
     __tablename__ = "platform_tokens"
     __table_args__ = (enum_check("kind", TokenKind),)
-    account: Mapped[str] = text_column(64, exact=True, primary_key=True, doc="appid or corpid")
+    account: Mapped[str] = text_column(64, exact=True, primary_key=True, doc="appid, or corpid/agentid")
     kind: Mapped[TokenKind] = enum_column(TokenKind, primary_key=True)
     token: Mapped[str | None] = encrypted("platform_tokens.token", data_class=DataClass.SECRET, nullable=True)
     refresh_at: Mapped[datetime | None] = moment(nullable=True, doc="when somebody should fetch the next")

@@ -14,10 +14,11 @@ from app.kernel.errors import Forbidden, Refused, TooMany, Unauthenticated, Unav
 
 @dataclass(frozen=True, slots=True)
 class AppCredentials:
-    """One mini-program of ours."""
+    """One app of ours; of a corp `appid` is the corpid, and `agentid` the application whose secret it is."""
 
     appid: str
     secret: str = field(repr=False)
+    agentid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

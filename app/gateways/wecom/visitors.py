@@ -97,16 +97,22 @@ class WeComVisitors:
         except PlatformFault as fault:
             if fault.errcode not in TOKEN_REFUSED:
                 raise
-        self._tokens.reject(app.appid, TokenKind.CORP, token)
+        self._tokens.reject(_account(app), TokenKind.CORP, token)
         return send(self._token(app))
 
     def _token(self, app: AppCredentials) -> str:
         error: DomainError
         try:
-            return self._tokens.token(app.appid, TokenKind.CORP, partial(fetch_corp_token, self._api, app))
+            fetch = partial(fetch_corp_token, self._api, app)
+            return self._tokens.token(_account(app), TokenKind.CORP, fetch)
         except PlatformFault as fault:
             error = _error(fault, _TOKEN)
         raise error
+
+
+def _account(app: AppCredentials) -> str:
+    # Each application of a corp has a token of its own (0.3): another one must not work with the last one's.
+    return f"{app.appid}/{app.agentid}"
 
 
 def _error(fault: PlatformFault, path: str) -> DomainError:

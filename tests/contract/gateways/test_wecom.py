@@ -39,8 +39,8 @@ PAYMENT_SECRET = "secret-of-the-payment-app"
 
 @pytest.fixture
 def corp(sandbox: SandboxProcess) -> AppCredentials:
-    credentials = AppCredentials(f"ww{secrets.token_hex(8)}", f"secret-{secrets.token_hex(8)}")
-    sandbox.create_app(credentials.appid, credentials.secret, kind="corp", agentid="1000002")
+    credentials = AppCredentials(f"ww{secrets.token_hex(8)}", f"secret-{secrets.token_hex(8)}", "1000002")
+    sandbox.create_app(credentials.appid, credentials.secret, kind="corp", agentid=credentials.agentid)
     return credentials
 
 
@@ -138,7 +138,12 @@ def test_what_settings_cause_is_for_an_operator(corp: AppCredentials, gateway: C
             gateway.check(wrong)
 
 
-def test_a_corp_is_shown_to_be_known(corp: AppCredentials, gateway: CorpGateway) -> None:
+def test_each_application_of_a_corp_has_a_token_of_its_own(
+    corp: AppCredentials, gateway: CorpGateway
+) -> None:
+    gateway.check(corp)
+    with pytest.raises(PlatformRefused, match="secret is not"):
+        gateway.check(replace(corp, agentid="1000003", secret="of another application"))
     gateway.check(corp)
 
 
