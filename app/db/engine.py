@@ -40,40 +40,9 @@ class Database:
     """One database, by URL: `sqlite:///path` or `mysql+pymysql://…`; `fast` with `FastConnection`."""
 
     def __init__(self, url: str, *, pool_size: int = 10, fast: bool = True) -> None:
-        parsed = make_url(url)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = make_engine(url, pool_size, fast=fast)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if self.is_sqlite else None
-        if self.is_sqlite:
-            if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_engine(
-                parsed, hide_parameters=True, connect_args={"timeout": _LOCK_WAIT_SECONDS}
-            )
-            _prepare_sqlite(self.engine)
-        else:
-            parsed = parsed.update_query_dict({"charset": "utf8mb4"})
-            self.engine = create_engine(
-                parsed,
-                # Parameters hold what people typed; they must not reach a log inside an error.
-                hide_parameters=True,
-                isolation_level="READ COMMITTED",
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                pool_recycle=1800,
-                pool_pre_ping=False,
-                # Every transaction here ends with its own commit or rollback before the connection goes back
-                # to the pool; another rollback there would be a round trip for nothing.
-                pool_reset_on_return=None,
-                connect_args={
-                    "init_command": "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
-                    f" innodb_lock_wait_timeout={_LOCK_WAIT_SECONDS}, time_zone='+00:00'",
-                    "connect_timeout": 10,
-                    "read_timeout": 60,
-                    "write_timeout": 60,
-                },
-            )
-            if fast:
-                event.listen(self.engine, "do_connect", _connect_mysql)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -191,6 +160,40 @@ def _session(connection: Connection) -> Session:
 
 def _connect_mysql(_dialect: object, _record: object, arguments: Any, options: Any) -> FastConnection:
     return FastConnection(*arguments, **options)
+
+
+def make_engine(url: str, pool_size: int, *, fast: bool) -> Engine:
+    """Return an engine with our settings of the driver: see Database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _LOCK_WAIT_SECONDS})
+        _prepare_sqlite(engine)
+        return engine
+    engine = create_engine(
+        parsed.update_query_dict({"charset": "utf8mb4"}),
+        # Parameters hold what people typed; they must not reach a log inside an error.
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_recycle=1800,
+        pool_pre_ping=False,
+        # Every transaction here ends with its own commit or rollback before the connection goes back
+        # to the pool; another rollback there would be a round trip for nothing.
+        pool_reset_on_return=None,
+        connect_args={
+            "init_command": "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+            f" innodb_lock_wait_timeout={_LOCK_WAIT_SECONDS}, time_zone='+00:00'",
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "write_timeout": 60,
+        },
+    )
+    if fast:
+        event.listen(engine, "do_connect", _connect_mysql)
+    return engine
 
 
 def _prepare_sqlite(engine: Engine) -> None:

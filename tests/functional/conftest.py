@@ -10,9 +10,12 @@ from tests.support.sandbox import MerchantAccount, SandboxProcess
 from tests.support.shop import APPID, MCHID, Shop, open_shop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform() -> Iterator[tuple[SandboxProcess, MerchantAccount]]:
-    """The platform in its own process, with our app and our merchant account."""
+    """The platform in its own process, with our app and our merchant account.
+
+    It ends with the last use case: it would call installations back that are long gone.
+    """
     with SandboxProcess() as sandbox:
         sandbox.create_app(APPID, "app-secret")
         yield sandbox, sandbox.create_merchant(MCHID, appids=[APPID], balance_fen=1_000_000_00)

@@ -58,7 +58,7 @@ def test_what_protects_nothing_needs_nobody(brand: Saoma) -> None:
         brand(*arguments)
 
 
-def test_every_act_is_written_down(brand: Saoma, tmp_path: Path) -> None:
+def test_every_act_is_written_down(brand: Saoma, sqlite_url: str) -> None:
     brand("batches", "freeze", "1", "--first", "2", "--last", "9", "--reason", "pack stolen by 13800138000")
     brand("persons", "find", "--phone", "13800138000", ok=False)
     brand("lists", "put", "black", "phone", "13800138000", "--reason", "ring")
@@ -75,7 +75,7 @@ def test_every_act_is_written_down(brand: Saoma, tmp_path: Path) -> None:
     assert ("olga", "person.found", "nobody") in told
     assert next(on for _, act, on in told if act == "list.put").startswith("list entry ")
     assert not [on for _, act, on in told if act == "codes.activated"]
-    with Database(f"sqlite:///{tmp_path}/saoma.db").read() as session:
+    with Database(sqlite_url).read() as session:
         stored = repr(session.execute(text("SELECT * FROM audit_entries")).all())
     assert "13800138000" not in stored
     rows = json.loads(brand("audit", "list", "--json").stdout)
@@ -83,14 +83,14 @@ def test_every_act_is_written_down(brand: Saoma, tmp_path: Path) -> None:
     assert json.loads(frozen["detail"]) == {"first": 2, "last": 9}
 
 
-def test_the_chain_is_verified_from_the_shell(brand: Saoma, tmp_path: Path) -> None:
+def test_the_chain_is_verified_from_the_shell(brand: Saoma, sqlite_url: str) -> None:
     said = brand("audit", "verify").stdout
     head = said.split()[-1]
     assert "all as they were written" in said
     brand("batches", "activate", "1")
     brand("audit", "verify", "--kept", head)
     brand("audit", "verify", "--kept", "nonsense", ok=False)
-    with Database(f"sqlite:///{tmp_path}/saoma.db").unit_of_work() as session:
+    with Database(sqlite_url).unit_of_work() as session:
         session.execute(text("UPDATE audit_entries SET subject = 'brand tee' WHERE subject = 'brand tea'"))
     assert "entry 3: the entry was changed" in brand("audit", "verify", ok=False).stderr
 

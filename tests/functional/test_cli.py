@@ -25,6 +25,7 @@ def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sao
     key = base64.b64encode(bytes(range(32))).decode()
     environment = {
         "SAOMA_DATA": str(tmp_path),
+        "SAOMA_DATABASE_URL": sqlite_url,
         "SAOMA_MASTER_KEYS": f"1:{key}",
         "SAOMA_CODE_KEY": key,
         "SAOMA_LINK_PREFIX": "https://m.example.com/q/",

@@ -12,7 +12,7 @@ from app.codes.operations import claim
 from app.db.engine import Database
 from tests.support.racing import CONNECTIONS, race
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ from app.kernel.actor import SYSTEM
 from app.organisation.operations import create_brand
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RUNNERS = range(CONNECTIONS)

@@ -25,7 +25,7 @@ from tests.factories.prizes import PrizeWorld
 from tests.support.racing import CONNECTIONS, RaceResult, race
 from tests.support.scripted_pay import FAIL
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.factories.campaigns import money, pool, random_money
 from tests.race.crowd import Crowd
 from tests.support.racing import CONNECTIONS, RaceResult
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 PIECES = 10
 BUDGET_FEN = 1000

@@ -13,7 +13,7 @@ from app.identity.operations import login
 from app.organisation.operations import create_brand, register_app
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from app.ledger.operations import AccountRef, Transfer, ensure_account, post
 from app.ledger.queries import audit, balances
 from tests.support.racing import CONNECTIONS, race
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 STOCK = 10

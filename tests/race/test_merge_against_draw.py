@@ -24,7 +24,7 @@ from tests.factories.people import EVERYTHING
 from tests.race.crowd import Crowd
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
-pytestmark = pytest.mark.race
+pytestmark = pytest.mark.race(seeds=5)
 
 CAP = 12
 DRAWS_EACH = (CONNECTIONS - 2) // 2

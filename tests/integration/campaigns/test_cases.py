@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from app.campaigns import queries
 from app.campaigns.errors import CodeNotDrawable, NoCampaign, NotEligible
@@ -15,6 +15,7 @@ from app.organisation.operations import save_store
 from tests.factories.campaign_world import CampaignWorld
 from tests.factories.campaigns import money, pool, text
 from tests.factories.store_world import StoreWorld
+from tests.support.statements import statements
 
 FOR_CASES: dict[str, Any] = {
     "participation": {"conditions": {}, "how": text("扫描箱码", "Scan the code of a case"), "codes": "case"},
@@ -130,15 +131,8 @@ def test_the_scan_of_a_case_looks_once_where_its_scanner_works(stores: StoreWorl
     world = stores.world
     world.run("cases", **FOR_CASES)
     shopper, clerk = world.member(), stores.staff("S-1")
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "store_staff" in statement:
-            seen.append(statement)
-
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    assert stores.scan(shopper, 0).offer is None
-    assert len(seen) == 1
-    assert stores.scan(clerk, 0).offer is not None
-    assert len(seen) == 2
-    event.remove(world.db.engine, "before_cursor_execute", note)
+    with statements(world.db.engine) as seen:
+        assert stores.scan(shopper, 0).offer is None
+        assert len([text for text in seen if "store_staff" in text]) == 1
+        assert stores.scan(clerk, 0).offer is not None
+    assert len([text for text in seen if "store_staff" in text]) == 2

@@ -1,10 +1,9 @@
 """How many statements a draw takes, and that each look-up has a key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from app.campaigns import operations as campaigns
 from app.campaigns.play import Visit
@@ -14,24 +13,20 @@ from app.identity.values import phone_claim
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, multiplier, nothing, points, pool
 from tests.integration.campaigns.drawing import ONE_YUAN
+from tests.support.statements import listening
+from tests.support.statements import statements as sent
 
 
 @pytest.fixture
-def statements(world: CampaignWorld) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
+def statements(world: CampaignWorld) -> Callable[[Callable[[], Any]], list[str]]:
     """Run something and return the statements that it took."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
 
     def count(work: Callable[[], Any]) -> list[str]:
-        seen.clear()
-        work()
-        return list(seen)
+        with sent(world.db.engine) as seen:
+            work()
+        return seen
 
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    yield count
-    event.remove(world.db.engine, "before_cursor_execute", note)
+    return count
 
 
 @pytest.mark.parametrize(
@@ -97,13 +92,12 @@ def test_every_look_up_of_a_draw_has_a_key(world: CampaignWorld, statements: Any
     scan = world.scan(who)
     reads: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def hear(statement: str, parameters: Any) -> None:
         if statement.startswith(("SELECT", "(SELECT")):
             reads.append((statement, parameters))
 
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    world.play(who, scan)
-    event.remove(world.db.engine, "before_cursor_execute", note)
+    with listening(world.db.engine, hear):
+        world.play(who, scan)
     with world.db.engine.connect() as connection:
         plans = [
             (row["table"], row["possible_keys"] or row["key"], statement)

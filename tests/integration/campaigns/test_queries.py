@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.campaigns import operations as campaigns
 from app.campaigns import queries
@@ -16,6 +16,7 @@ from app.campaigns.rules import PhonePolicy, Rules
 from app.members.queries import membership
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import document, money, points, pool, random_money
+from tests.support.statements import statements
 
 ONE_YUAN: dict[str, Any] = {"prizes": [money("yuan", 100)], "pools": [pool("everybody", 0, {"yuan": 1})]}
 
@@ -200,9 +201,8 @@ def test_changed_rules_are_found_out_even_with_a_fitting_hash(world: CampaignWor
 
 def test_published_versions_are_read_once(world: CampaignWorld) -> None:
     campaign = world.run(**ONE_YUAN)
-    book, seen = CampaignBook(), []
-    event.listen(world.db.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    with world.db.read() as session:
+    book = CampaignBook()
+    with statements(world.db.engine) as seen, world.db.read() as session:
         first = book.version(session, campaign_id=campaign, version=1)
         assert len(seen) == 3
         assert book.version(session, campaign_id=campaign, version=1) is first

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from app.campaigns import scan as scanning
 from app.campaigns.scan import Scanned
@@ -13,6 +13,7 @@ from app.identity.queries import Principal
 from app.members import operations as members
 from tests.factories.campaign_world import OLGA, CampaignWorld
 from tests.factories.campaigns import money, pool
+from tests.support.statements import statements
 
 ONE_YUAN: dict[str, Any] = {"prizes": [money("yuan", 100)], "pools": [pool("everybody", 0, {"yuan": 1})]}
 
@@ -87,13 +88,7 @@ def test_a_scan_takes_two_statements(world: CampaignWorld) -> None:
     scan(world, who, 1)
     with world.db.read() as session:
         text = world.code(session, 2)
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    shown = scan(world, who, text=text)
-    event.remove(world.db.engine, "before_cursor_execute", note)
+    with statements(world.db.engine) as seen:
+        shown = scan(world, who, text=text)
     assert shown.offer is not None
     assert len(seen) == 2, seen

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.campaigns.errors import CaptchaNeeded, DrawCapReached, DrawRefused, VerificationNeeded
@@ -36,6 +36,7 @@ from tests.factories.campaigns import money, pool
 from tests.factories.people import EVERYTHING
 from tests.factories.risk import switch_on
 from tests.factories.store_world import StoreWorld
+from tests.support.statements import statements
 
 ONE_YUAN = {"prizes": [money("yuan", 100)], "pools": [pool("everybody", 0, {"yuan": 1})]}
 SHOP = Visit(address="36.112.9.7", address_region="310000")
@@ -377,15 +378,8 @@ def test_codes_that_are_not_shipped_burn_nothing_and_count_nothing(street: Stree
 
 
 def _sent(street: Street, act: Any) -> Sequence[str]:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            seen.append(statement)
-
-    event.listen(street.world.db.engine, "before_cursor_execute", note)
-    act()
-    event.remove(street.world.db.engine, "before_cursor_execute", note)
+    with statements(street.world.db.engine, framing=False) as seen:
+        act()
     return seen
 
 

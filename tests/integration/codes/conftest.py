@@ -1,10 +1,10 @@
 """A brand with a product, batches of codes on MariaDB, and people who scan them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from app.catalogue.operations import create_product
@@ -19,6 +19,7 @@ from app.identity.queries import Cluster
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.clock import ManualClock
 from app.organisation.operations import create_brand
+from tests.support.statements import statements
 
 OPERATOR = Actor(ActorKind.OPERATOR, "olga")
 
@@ -101,17 +102,5 @@ def shop(session: Session, make_shop: Callable[[Session], Shop]) -> Shop:
 @pytest.fixture
 def count_statements(session: Session) -> Iterator[Callable[[], list[str]]]:
     """A list that grows with every statement of the session from the call on."""
-    connection = session.connection()
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            seen.append(statement)
-
-    def begin() -> list[str]:
-        event.listen(connection, "before_cursor_execute", note)
-        return seen
-
-    yield begin
-    if event.contains(connection, "before_cursor_execute", note):
-        event.remove(connection, "before_cursor_execute", note)
+    with ExitStack() as until_the_end:
+        yield lambda: until_the_end.enter_context(statements(session.connection(), framing=False))

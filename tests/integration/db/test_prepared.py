@@ -8,7 +8,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, event, func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from app.db.once import insert_once
 from app.db.prepared import WAITING, Asked, Prepared, savepoint, send_waiting
 from app.http.models import IdempotencyKey
 from app.kernel.ids import new_id
+from tests.support.statements import statements
 
 NOW = datetime(2026, 6, 1, 4, 0, 0, 123456, tzinfo=UTC)
 
@@ -38,18 +39,8 @@ def any_db(request: pytest.FixtureRequest) -> Iterator[Database]:
     if "listened" not in request.param:
         yield database
         return
-    listened = Database(database.engine.url.render_as_string(hide_password=False))
-    event.listen(listened.engine, "before_cursor_execute", lambda *_: None)
-    yield listened
-    listened.dispose()
-
-
-@pytest.fixture
-def unheard_db(clean_db: Database) -> Iterator[Database]:
-    """MariaDB with nobody listening, whatever tests before have left on their engine."""
-    database = Database(clean_db.engine.url.render_as_string(hide_password=False))
-    yield database
-    database.dispose()
+    with statements(database.engine):
+        yield database
 
 
 def _row(subject: str, **changes: Any) -> dict[str, Any]:
@@ -178,13 +169,9 @@ def test_a_connection_that_was_cut_is_not_used_again(clean_db: Database) -> None
 
 
 def test_listeners_hear_of_it(clean_db: Database) -> None:
-    database = Database(clean_db.engine.url.render_as_string(hide_password=False))
-    heard: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *call: heard.append(call[2]))
-    with database.read() as session:
+    with statements(clean_db.engine) as heard, clean_db.read() as session:
         _subjects(session, "a")
     assert [sql.split()[0] for sql in heard] == ["SELECT"]
-    database.dispose()
 
 
 def test_a_missing_parameter_is_an_error(any_db: Database) -> None:
@@ -266,7 +253,7 @@ def test_what_waits_does_not_belong_to_a_later_savepoint(any_db: Database) -> No
         assert _subjects(session, "before", "within", "after") == ["after", "before"]
 
 
-def test_in_a_savepoint_made_for_it_writes_wait_until_its_end(unheard_db: Database) -> None:
+def test_in_a_savepoint_made_for_it_writes_wait_until_its_end(clean_db: Database) -> None:
     def work(session: Session) -> None:
         _later(session, "before")
         with savepoint(session):
@@ -280,8 +267,8 @@ def test_in_a_savepoint_made_for_it_writes_wait_until_its_end(unheard_db: Databa
         assert not session.info[WAITING]
         _later(session, "after")
 
-    unheard_db.transact(work)
-    with unheard_db.read() as session:
+    clean_db.transact(work)
+    with clean_db.read() as session:
         assert len(_subjects(session, "before", *"abcd", "after")) == 6
 
 
@@ -396,7 +383,7 @@ def test_any_number_of_rows_may_be_written_where_none_is_named(any_db: Database)
         assert session.scalars(select(Alert.resolved_by)).all() == ["us", "us"]
 
 
-def test_writes_that_wait_make_one_round_trip(unheard_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_that_wait_make_one_round_trip(clean_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     send = FastConnection._write_bytes
 
@@ -404,7 +391,7 @@ def test_writes_that_wait_make_one_round_trip(unheard_db: Database, monkeypatch:
         sent.append(len(data))
         send(connection, data)
 
-    with unheard_db.unit_of_work() as session:
+    with clean_db.unit_of_work() as session:
         monkeypatch.setattr(FastConnection, "_write_bytes", count)
         for number in range(50):
             _later(session, str(number))
@@ -413,18 +400,18 @@ def test_writes_that_wait_make_one_round_trip(unheard_db: Database, monkeypatch:
         assert len(sent) == 1
 
 
-def test_more_than_the_buffers_hold_goes_one_by_one(unheard_db: Database) -> None:
+def test_more_than_the_buffers_hold_goes_one_by_one(clean_db: Database) -> None:
     def work(session: Session) -> None:
         for number in range(400):
             _INSERT.write_later(session, _row(str(number), detail="扫" * 100), lost=_Lost)
 
-    unheard_db.transact(work)
-    with unheard_db.read() as session:
+    clean_db.transact(work)
+    with clean_db.read() as session:
         assert session.scalar(select(func.count()).select_from(Alert)) == 400
 
 
 def test_an_answer_that_nobody_has_read_is_nobody_elses(
-    unheard_db: Database, monkeypatch: pytest.MonkeyPatch
+    clean_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stops the reading half-way ends the connection, and with it the transaction."""
 
@@ -440,16 +427,16 @@ def test_an_answer_that_nobody_has_read_is_nobody_elses(
 
     # The rollback finds the connection closed, and says that.
     with pytest.raises(InterfaceError):
-        unheard_db.transact(work)
+        clean_db.transact(work)
     for _ in range(3):
-        with unheard_db.read() as session:
+        with clean_db.read() as session:
             assert session.execute(select(func.count()).select_from(Alert)).scalar_one() == 0
             assert session.execute(text("SELECT 'here'")).scalar_one() == "here"
 
 
-def test_a_deadlock_among_writes_that_wait_is_played_again(unheard_db: Database) -> None:
+def test_a_deadlock_among_writes_that_wait_is_played_again(clean_db: Database) -> None:
     """The server goes on behind a deadlock, in a transaction of its own: it is rolled back with the rest."""
-    unheard_db.transact(lambda session: [_later(session, subject) for subject in "ab"])
+    clean_db.transact(lambda session: [_later(session, subject) for subject in "ab"])
     touch = Prepared(update(Alert).where(Alert.subject == bindparam("of")).values(times=Alert.times + 1))
     meet = Barrier(2)
 
@@ -464,11 +451,11 @@ def test_a_deadlock_among_writes_that_wait_is_played_again(unheard_db: Database)
     counts: tuple[list[int], list[int]] = ([], [])
     with ThreadPoolExecutor(2) as pool:
         for done in [
-            pool.submit(unheard_db.transact, partial(work, first="a", second="b", runs=counts[0])),
-            pool.submit(unheard_db.transact, partial(work, first="b", second="a", runs=counts[1])),
+            pool.submit(clean_db.transact, partial(work, first="a", second="b", runs=counts[0])),
+            pool.submit(clean_db.transact, partial(work, first="b", second="a", runs=counts[1])),
         ]:
             done.result()
     assert len(counts[0]) + len(counts[1]) == 3
-    with unheard_db.read() as session:
+    with clean_db.read() as session:
         assert session.scalars(select(Alert.times).order_by(Alert.subject)).all() == [2, 2, 0, 0]
         assert _subjects(session, "behind a", "behind b") == ["behind a", "behind b"]

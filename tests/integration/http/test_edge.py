@@ -8,12 +8,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from app.http.idempotency import purge
 from app.http.models import IdempotencyKey
 from app.identity.models import LoginSession
 from tests.integration.http.conftest import World, add_session, barriers
+from tests.support.statements import statements
 
 
 def test_work_is_committed_with_its_answer(world: World) -> None:
@@ -182,15 +183,6 @@ def _stored(world: World) -> list[Any]:
 
 
 def _statements(world: World, act: Callable[[], object]) -> list[str]:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            seen.append(statement)
-
-    event.listen(world.kit.db.engine, "before_cursor_execute", note)
-    try:
+    with statements(world.kit.db.engine, framing=False) as seen:
         act()
-    finally:
-        event.remove(world.kit.db.engine, "before_cursor_execute", note)
     return seen

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
 from tests.factories.people import People
+from tests.support.statements import statements as sent
 
 
 @pytest.fixture
@@ -19,11 +19,5 @@ def people(session: Session, clock: ManualClock) -> People:
 @pytest.fixture
 def statements(sqlite_db: Database) -> Iterator[list[str]]:
     """What SQLite is asked to do."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(sqlite_db.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(sqlite_db.engine, "before_cursor_execute", note)
+    with sent(sqlite_db.engine) as seen:
+        yield seen

@@ -1,9 +1,10 @@
 """Posting: all or nothing, once per key, never below zero, hot rows last."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from app.ledger.errors import AlreadyPosted, InsufficientBalance
 from app.ledger.models import Account, AccountKind, Asset, TransferRow
 from app.ledger.operations import AccountRef, Transfer, ensure_account, hold_personal, hot_rows_last, post
 from app.ledger.queries import audit, balances, is_posted, open_balance
+from tests.support.statements import statements
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -106,17 +108,15 @@ def test_two_guarded_accounts_take_one_statement(session: Session, budget: Accou
     stock = _account(session, AccountKind.GUARDED, "stock", 1, Asset.STOCK)
     awarded = _account(session, AccountKind.OPEN, "awarded", 1, Asset.STOCK)
     post(session, [Transfer("s", works, stock, 2, "stock", 1)], now=NOW)
-    seen: list[str] = []
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", lambda *call: seen.append(call[2]))
-    post(
-        session,
-        [
-            Transfer("b1", budget, committed, 100, "draw", 1),
-            Transfer("s1", stock, awarded, 1, "draw", 1),
-        ],
-        now=NOW,
-    )
+    with statements(session.connection()) as seen:
+        post(
+            session,
+            [
+                Transfer("b1", budget, committed, 100, "draw", 1),
+                Transfer("s1", stock, awarded, 1, "draw", 1),
+            ],
+            now=NOW,
+        )
     assert [statement.split()[0] for statement in seen] == ["INSERT", "UPDATE"]
     assert balances(session, [budget.id, stock.id]) == {budget.id: 900, stock.id: 1}
 
@@ -149,16 +149,19 @@ def _shop(session: Session) -> tuple[AccountRef, AccountRef]:
 
 def test_hot_rows_are_taken_once_at_the_very_end(clean_db: Database) -> None:
     budget, committed = clean_db.transact(_shop)
+    last = ExitStack()
     seen: list[str] = []
 
     def work(session: Session) -> None:
+        nonlocal seen
         with hot_rows_last(session):
             for key in ("a", "b"):
                 post(session, [Transfer(key, budget, committed, 100, "draw", 1)], now=NOW)
         assert balances(session, [budget.id]) == {budget.id: 1000}
-        event.listen(session.bind, "before_cursor_execute", lambda *call: seen.append(call[2]))
+        seen = last.enter_context(statements(session.get_bind()))
 
-    clean_db.transact(work)
+    with last:
+        clean_db.transact(work)
     assert [statement.split()[0] for statement in seen] == ["UPDATE"]
     with clean_db.read() as session:
         assert balances(session, [budget.id]) == {budget.id: 800}
@@ -181,9 +184,11 @@ def test_too_little_at_the_end_is_a_lost_race(clean_db: Database) -> None:
 
 def test_a_purse_is_written_with_the_hot_rows_and_numbered_on_the_way(clean_db: Database) -> None:
     budget, committed = clean_db.transact(_shop)
+    last = ExitStack()
     seen: list[str] = []
 
     def work(session: Session) -> None:
+        nonlocal seen
         issued = _account(session, AccountKind.OPEN, "issued", 0, Asset.POINTS)
         with hot_rows_last(session):
             for key in ("p", "q"):
@@ -195,9 +200,10 @@ def test_a_purse_is_written_with_the_hot_rows_and_numbered_on_the_way(clean_db: 
                     Transfer(f"{key}:fen", budget, committed, 100, "draw", 1),
                 ]
                 post(session, moved, now=NOW, held=[held])
-        event.listen(session.bind, "before_cursor_execute", lambda *call: seen.append(call[2]))
+        seen = last.enter_context(statements(session.get_bind()))
 
-    clean_db.transact(work)
+    with last:
+        clean_db.transact(work)
     # The second transfers, which nobody has waited for, and all accounts at once.
     assert [statement.split()[0] for statement in seen] == ["INSERT", "UPDATE"]
     with clean_db.read() as session:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.ledger.errors import InsufficientBalance
@@ -15,6 +15,7 @@ from app.rewards.errors import AlreadyAwarded
 from app.rewards.models import Award, AwardKind, AwardState
 from app.rewards.queries import award_of_draw
 from tests.factories.prizes import PrizeWorld
+from tests.support.statements import statements
 
 
 def test_money_moves_from_the_budget_and_a_piece_from_the_stock(world: PrizeWorld) -> None:
@@ -60,20 +61,14 @@ def test_a_grant_costs_few_statements_and_the_hot_rows_come_last(
 ) -> None:
     person = world.person()
     world.grant(person, kind=AwardKind.POINTS, points=1)  # opens the accounts
-    statements: list[str] = []
-
-    def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
-
     wanted = world.new_award(person, **changes)
     with world.db.unit_of_work() as session:
         session.connection()
-        event.listen(world.db.engine, "before_cursor_execute", count)
-        operations.grant(session, award=wanted, now=world.clock.now())
-        event.remove(world.db.engine, "before_cursor_execute", count)
-    assert len(statements) <= most, statements
+        with statements(world.db.engine) as seen:
+            operations.grant(session, award=wanted, now=world.clock.now())
+    assert len(seen) <= most, seen
     if wanted.stock is not None:
-        assert statements[-1].startswith("UPDATE ledger_accounts SET balance=(ledger_accounts.balance +")
+        assert seen[-1].startswith("UPDATE ledger_accounts SET balance=(ledger_accounts.balance +")
 
 
 @pytest.mark.parametrize("changes", [{"amount_fen": 100_001}, {"kind": AwardKind.POINTS, "points": 5}])

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from app.risk.captchas import (
 from app.risk.errors import TooManyCaptchas
 from app.risk.interfaces import Check, Finding
 from app.risk.models import CaptchaTicket, TicketState
+from tests.support.statements import listening
 
 NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 TICKET = "tr03ticket*"
@@ -180,12 +181,8 @@ def test_states_and_moments_agree(session: Session, state: str, passed_at: str |
 def test_the_ticket_itself_is_written_nowhere(session: Session) -> None:
     seen: list[str] = []
 
-    def note(*call: object) -> None:
-        seen.append(str(call[2:4]))
-
-    event.listen(session.get_bind(), "before_cursor_execute", note)
-    take(session)
-    settle(session, Finding.PASSED)
-    event.remove(session.get_bind(), "before_cursor_execute", note)
+    with listening(session.get_bind(), lambda *statement: seen.append(str(statement))):
+        take(session)
+        settle(session, Finding.PASSED)
     assert seen
     assert TICKET not in "".join(seen)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from app.risk.policy import STANDARD, Policy, Rule
 from app.risk.queries import entries
 from app.risk.signals import buckets_read, hour_bucket, person_bit, range_subject
 from app.risk.watch import BATCH_ALERT, TIME_TO_VERIFY, Hit, clear_mark, hits, marks, note_hit, sweep
+from tests.support.statements import statements
 
 NOW = datetime(2026, 6, 1, 4, 30, tzinfo=UTC)
 OLGA = Actor(ActorKind.OPERATOR, "olga")
@@ -58,9 +59,8 @@ def test_scans_are_counted_by_neighbourhood_and_network(database: Database) -> N
 
 
 def test_counting_takes_one_statement(session: Session) -> None:
-    seen: list[str] = []
-    event.listen(session.connection(), "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    count_scan(session, batch_id=7, code_index=1, person_id=1, address="36.112.9.7", now=NOW)
+    with statements(session.connection()) as seen:
+        count_scan(session, batch_id=7, code_index=1, person_id=1, address="36.112.9.7", now=NOW)
     assert len(seen) == 1
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from app.risk.errors import InvalidEntry, UnknownEntry
 from app.risk.lists import Level, ListKind, SubjectKind, Verdict
 from app.risk.operations import put_on_list, take_off_list
 from app.risk.queries import entries, verdict
+from tests.support.statements import statements
 
 NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 OPERATOR = Actor(ActorKind.OPERATOR, "risk-desk")
@@ -176,10 +177,8 @@ def test_the_database_refuses_what_no_entry_is(session: Session, change: str) ->
 
 def test_a_verdict_takes_one_statement(session: Session, visitor: Cluster) -> None:
     put(session, SubjectKind.PERSON, "9")
-    seen: list[str] = []
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    verdict(session, cluster=visitor, now=NOW, batch_id=3, address="203.0.113.7")
+    with statements(session.connection()) as seen:
+        verdict(session, cluster=visitor, now=NOW, batch_id=3, address="203.0.113.7")
     assert len(seen) == 1
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.campaigns import operations as campaigns
@@ -20,6 +20,7 @@ from tests.factories.campaigns import goods, money, nothing, pool
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
 from tests.support.scripted_pay import FAIL
+from tests.support.statements import statements
 
 WITHHELD = {"amount_fen": 1_000, "tax": taxed(1_000)}
 BORNE = {"amount_fen": 1_000, "tax": taxed(1_000, mode=TaxMode.INCIDENTAL_COMPANY_BEARS)}
@@ -212,23 +213,14 @@ def test_only_a_draw_that_is_taxed_writes_more(campaign_world: CampaignWorld) ->
         campaign = world.run(name, prizes=[money("ten", 1_000)], pools=[pool("all", 0, {"ten": 1})], tax=tax)
         who = world.member()
         world.draw(who)
-        seen[name] = statements(world, who, world.scan(who))
+        seen[name] = sent_by_a_draw(world, who, world.scan(who))
         world.do(campaigns.stop, campaign_id=campaign, reason="another", actor=OLGA)
     assert len(seen["off"]) == len(seen["below"])
     assert len(seen["taxed"]) - len(seen["off"]) <= 1
     assert [name for name, said in seen.items() if any("award_taxes" in it for it in said)] == ["taxed"]
 
 
-def statements(world: CampaignWorld, who: Principal, scan: int) -> list[str]:
-    """What a draw sends."""
-    said: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        said.append(statement)
-
-    event.listen(world.db.engine, "before_cursor_execute", note)
-    try:
+def sent_by_a_draw(world: CampaignWorld, who: Principal, scan: int) -> list[str]:
+    with statements(world.db.engine) as said:
         world.play(who, scan)
-    finally:
-        event.remove(world.db.engine, "before_cursor_execute", note)
     return said
