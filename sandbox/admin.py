@@ -198,6 +198,11 @@ def _add_controls(routes: Blueprint, world: World) -> None:
     def book() -> Response:
         return jsonify(_book_view(world))
 
+    @routes.delete("/callbacks")
+    def forget_callbacks() -> Response:
+        world.callbacks.forget()
+        return jsonify({})
+
     @routes.post("/merchants/<mchid>/probe")
     def probe(mchid: str) -> Response:
         fields = read_fields({"notify_url": Required(str)})

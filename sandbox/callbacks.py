@@ -48,6 +48,7 @@ class Notice:
     notify_url: str
     body: bytes
     bill: Bill
+    era: int
     attempts: int = 0
     delivered: bool = False
 
@@ -72,6 +73,7 @@ class Callbacks:
         self._faults = faults
         self._exchanges = exchanges
         self._due: queue.SimpleQueue[tuple[Notice, bool] | None] = queue.SimpleQueue()
+        self._era = 0
         self._held_lock = threading.Lock()
         self._held: list[Notice] = []
         # Set by whoever joins the rooms; transfers and callbacks know each other by these two functions only.
@@ -102,6 +104,7 @@ class Callbacks:
             notify_url=bill.order.notify_url,
             body=b"",
             bill=bill,
+            era=self._era,
         )
         notice.body = _event_body(notice.id, merchant, bill, self._clock.now())
         fault = self._faults.pick(CALLBACK_KINDS, TRANSFER_PATH, urlsplit(notice.notify_url).path)
@@ -109,6 +112,10 @@ class Callbacks:
             self._due.put((notice, True))
         else:
             self._announce_badly(notice, fault)
+
+    def forget(self) -> None:
+        """Never again sends a notice that has been announced so far: whoever waited for them is gone."""
+        self._era += 1
 
     def probe(self, mchid: str, notify_url: str) -> dict[str, Any]:
         """Sends one callback whose signature is a signature test; an honest merchant refuses it with 4xx or
@@ -168,6 +175,8 @@ class Callbacks:
                     log.exception("a callback attempt failed")
 
     def _attempt(self, session: requests.Session, notice: Notice, *, retry: bool) -> None:
+        if notice.era != self._era:
+            return
         notice.attempts += 1
         status = self._post(session, notice.merchant, notice.notify_url, notice.body)
         if status in (200, 204):

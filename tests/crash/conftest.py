@@ -22,13 +22,13 @@ def kills() -> int:
     return int(os.environ.get("SAOMA_CRASH_KILLS", "1"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     with Nursery() as nursery:
         yield nursery
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         process.create_app(APPID, "secret")
@@ -36,7 +36,7 @@ def sandbox() -> Iterator[SandboxProcess]:
         yield process
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def merchant(sandbox: SandboxProcess) -> MerchantAccount:
     return sandbox.create_merchant("1900000009", appids=[APPID, SHOP_APPID], balance_fen=10_000_000)
 

@@ -74,6 +74,7 @@ class Town:
         with serve(create_app(container, [miniprogram_api])) as url:
             sandbox.settings(product_url=url)
             yield cls(container, world, Workers(container, nursery, merchant.mchid), sandbox, url)
+            sandbox.forget_callbacks()
 
     # People
 

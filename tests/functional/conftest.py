@@ -10,12 +10,9 @@ from tests.support.sandbox import MerchantAccount, SandboxProcess
 from tests.support.shop import APPID, MCHID, Shop, open_shop
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def platform() -> Iterator[tuple[SandboxProcess, MerchantAccount]]:
-    """The platform in its own process, with our app and our merchant account.
-
-    It ends with the last use case: it would call installations back that are long gone.
-    """
+    """The platform in its own process, with our app and our merchant account."""
     with SandboxProcess() as sandbox:
         sandbox.create_app(APPID, "app-secret")
         yield sandbox, sandbox.create_merchant(MCHID, appids=[APPID], balance_fen=1_000_000_00)

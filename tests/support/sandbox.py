@@ -354,6 +354,10 @@ class SandboxProcess:
         """Takes all faults out of force."""
         self._admin("DELETE", "/faults")
 
+    def forget_callbacks(self) -> None:
+        """Lets the sandbox stop calling back about all that has happened so far."""
+        self._admin("DELETE", "/callbacks")
+
     def advance(self, seconds: float) -> None:
         """Moves the sandbox's business time forward; what became due has happened when this returns."""
         self._admin("POST", "/clock", {"advance_seconds": seconds})

@@ -19,7 +19,7 @@ from tests.support.sandbox import MerchantAccount, SandboxProcess, new_private_k
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def _sandbox_process() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         yield process

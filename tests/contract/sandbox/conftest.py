@@ -16,7 +16,7 @@ WORKWX_SECRET = "secret-of-the-payment-app"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxProcess]:
     """One sandbox for all tests: each test uses an app, a shopper and bill numbers of its own."""
     with SandboxProcess() as process:
@@ -120,7 +120,7 @@ def make_till(sandbox: SandboxProcess, appid: str, key_pem: str) -> Iterator[Cal
         client.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared_account(sandbox: SandboxProcess, key_pem: str) -> MerchantAccount:
     """One merchant for all tests that do not count its money: a merchant costs a key, and that takes time."""
     appid = f"wxshared{next(_numbers):08d}"

@@ -96,6 +96,19 @@ def test_what_is_not_taken_in_comes_again_the_same_but_newly_signed(
     assert wait_until_acknowledged(till, number)
 
 
+def test_what_is_forgotten_is_not_sent_again(till: Till, receiver: CallbackReceiver) -> None:
+    receiver.statuses = [500] * 60
+    finish(till, receiver)
+    receiver.wait_for(2)
+    till.sandbox.forget_callbacks()
+    sent = len(receiver.received)
+
+    # One may have been on its way.
+    assert len(receiver.wait_for(sent + 2, seconds=0.6)) <= sent + 1
+    receiver.statuses = []
+    assert wait_until_acknowledged(till, finish(till, receiver))
+
+
 def test_after_the_last_attempt_there_is_silence(till: Till, receiver: CallbackReceiver) -> None:
     till.sandbox.settings(callback_speed=1_000_000.0)
     receiver.statuses = [500] * 100
