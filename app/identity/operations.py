@@ -484,8 +484,12 @@ def _match_login(
         claims.append(Claimed(IdentifierKind.UNIONID, platform, unionid))
     known = matching.find(session, claims)
     by_openid = known.get(matching.key_of(named))
-    if by_openid is not None and len(known) == len(claims) and len({it.root for it in known.values()}) == 1:
+    if by_openid is not None and (
         # Nothing new: the way of nearly every login, without a lock.
+        (len(known) == len(claims) and len({it.root for it in known.values()}) == 1)
+        # It may be a friend's, so the unionid that came with it says nothing of its owner (ID-07).
+        or by_openid.state is IdentifierState.DEMOTED
+    ):
         return matching.Settled(by_openid.person_id, by_openid.root), by_openid.id
     rules = queries.rules(session)
     usable = rules.sift(claims)

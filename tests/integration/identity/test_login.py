@@ -15,7 +15,7 @@ from app.identity.values import IdentifierKind, openid_claim
 from app.kernel.clock import ManualClock
 from app.organisation.errors import UnknownApp
 from app.organisation.operations import register_app
-from tests.factories.people import EVERYTHING, People, card, phone, unionid
+from tests.factories.people import EVERYTHING, OPERATOR, People, card, phone, unionid
 
 
 def test_the_first_login_makes_a_person_and_the_second_finds_them(people: People) -> None:
@@ -73,6 +73,45 @@ def test_an_openid_whose_unionid_disagrees_keeps_its_person_and_asks(people: Peo
     (asked,) = people.conflicts()
     assert asked.disagreeing_kind is IdentifierKind.UNIONID
     assert queries.person_by_identifier(people.session, claim=unionid("u-2")) not in (None, first.person_id)
+
+
+@pytest.mark.parametrize("demoted", [True, False])
+def test_a_demoted_openid_says_nothing_of_the_unionid_that_comes_with_it(
+    people: People, demoted: bool
+) -> None:
+    """A friend's openid that was noted here and demoted joins the friend's own account to nobody."""
+    person = people.login("o-friend").person_id
+    people.attach(person, phone(1))
+    friend = people.login("o-own", "u-friend").person_id
+    people.attach(friend, phone(2))
+    if demoted:
+        _demote_openid(people, person)
+
+    assert people.login("o-friend", "u-friend").person_id == person
+
+    assert not people.one(person, friend)
+    assert len(people.conflicts()) == (0 if demoted else 1)
+
+
+def test_a_demoted_openid_brings_its_owner_no_unionid(people: People) -> None:
+    person = people.login("o-friend").person_id
+    _demote_openid(people, person)
+
+    again = people.login("o-friend", "u-new")
+
+    assert (again.person_id, again.is_new) == (person, False)
+    assert queries.person_by_identifier(people.session, claim=unionid("u-new")) is None
+    assert people.count() == 1
+
+
+def _demote_openid(people: People, person_id: int) -> None:
+    identity.demote(
+        people.session,
+        identifier_id=people.identifier(person_id, IdentifierKind.OPENID).id,
+        reason="a friend's",
+        now=people.clock.now(),
+        actor=OPERATOR,
+    )
 
 
 def test_unionids_of_two_open_platform_accounts_do_not_disagree(people: People, clock: ManualClock) -> None:
