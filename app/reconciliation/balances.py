@@ -26,12 +26,13 @@ from app.db.once import insert_once
 from app.kernel.actor import Actor
 from app.kernel.fen import format_yuan
 from app.kernel.ids import new_id
+from app.outbox.operations import recall
 from app.payouts import queries as payouts
 from app.reconciliation import queries
 from app.reconciliation.asking import ask_once
 from app.reconciliation.interfaces import AccountType
 from app.reconciliation.models import DayBalance, StatementDifference, StatementPayer
-from app.reconciliation.states import BalanceUse, DifferenceKind, DifferenceState
+from app.reconciliation.states import BalanceState, BalanceUse, DifferenceKind, DifferenceState
 
 BALANCE_ALERT = "reconciliation.balance"
 REFUSED_ALERT = "reconciliation.balance_refused"
@@ -65,6 +66,26 @@ def ask_balances(session: Session, *, payer_id: int, day: date, now: datetime) -
         ask_once(session, DayBalance, payer_id=payer_id, day=day, account=account, now=now)
         for account in AccountType
     ]
+
+
+def ask_again(session: Session, *, payer_id: int, day: str, by: str, now: datetime) -> None:
+    """Let the questions of a day that is being closed be asked at once, those that were given up too.
+
+    What a balance waited for, or was parked for, is the day. An answer that is being written meanwhile holds
+    the lock of its message: either it finds the day closed, or its message is found here as it was left. In
+    the order of the messages, and before `compare` locks the payer: as answers do.
+    """
+    waiting = (
+        select(DayBalance.message_id)
+        .where(
+            DayBalance.payer_id == payer_id,
+            DayBalance.day == day,
+            DayBalance.state == BalanceState.PENDING,
+        )
+        .order_by(DayBalance.message_id)
+    )
+    for message_id in session.connection().execute(waiting).scalars().all():
+        recall(session, message_id=message_id, by=by, now=now)
 
 
 def refuse(session: Session, *, payer_id: int, said: str, now: datetime) -> None:

@@ -262,8 +262,8 @@ def _settle_absent(
     if absent is None and now - balance.asked_at > UNCLOSED_LONGEST:
         return Park(
             f"{said}; and the day {balance.day} has not been closed for {UNCLOSED_LONGEST.days} days, without"
-            " which nobody knows whether there is one: `saoma reconcile status`; close it, then replay this"
-            " message"
+            " which nobody knows whether there is one: `saoma reconcile status`. Once the day is closed it is"
+            " asked for again by itself"
         )
     if absent is None:
         return RetryAt(

@@ -22,7 +22,7 @@ from app.payouts.models import Bill, Payer
 from app.payouts.queries import PAID_PURPOSE
 from app.reconciliation import queries
 from app.reconciliation.asking import ask_once
-from app.reconciliation.balances import BALANCE_ALERT, ask_balances, compare
+from app.reconciliation.balances import BALANCE_ALERT, ask_again, ask_balances, compare
 from app.reconciliation.bill_file import BillFile
 from app.reconciliation.days import KEPT_DAYS, bounds, day_of, last_ready, read_day
 from app.reconciliation.errors import BadDay, DayNotReady, UnknownDifference
@@ -138,6 +138,7 @@ def close(session: Session, *, examined: Examined, now: datetime, actor: Actor) 
     figures = _closing(session, examined, row, before)
     session.connection().execute(update(ReconciledDay).where(ReconciledDay.id == row["id"]).values(figures))
     tell(session, payer_id=payer_id, day=day, news=news, now=now)
+    ask_again(session, payer_id=payer_id, day=day, by=actor.label, now=now)
     compare(session, payer_id=payer_id, day=day, now=now)
     return True
 

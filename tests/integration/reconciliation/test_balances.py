@@ -202,7 +202,7 @@ def test_a_balance_that_is_not_made_yet_waits_for_the_bill(desk: Desk) -> None:
 
 
 def test_a_balance_of_a_day_that_never_closes_is_not_asked_for_for_ever(desk: Desk) -> None:
-    """After a week it is an operator's: parked with a reason; once the day is closed a replay settles it."""
+    """After a week it is an operator's: parked with a reason. Closing the day settles it, not a replay."""
     desk.paid_day()
     desk.bank.holds(9_900)
     desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
@@ -223,10 +223,33 @@ def test_a_balance_of_a_day_that_never_closes_is_not_asked_for_for_ever(desk: De
     desk.answer()
     assert len(desk.alerts()) == 1
     desk.books.close(ONE)
-    desk.books.world.do(replay, message_id=int(message), by="olga")
+    assert desk.alerts() == []
     desk.answer()
     assert desk.states() == [BalanceState.ABSENT, BalanceState.KNOWN]
-    assert desk.alerts() == []
+
+
+def test_who_mends_a_wrong_key_replays_no_balance(desk: Desk) -> None:
+    """Ten days of refusals: the bills come, their days are closed one by one, and so are the balances."""
+    days = [ONE + timedelta(days=after) for after in range(10)]
+    desk.bank.says = dict.fromkeys(AccountType, BalanceAnswer(BalanceOutcome.REFUSED, code="SIGN_ERROR"))
+    desk.books.told(ONE, TOP_UP)
+    desk.ask(ONE)
+    for day in days[1:]:
+        desk.books.told(day)
+        desk.ask(day)
+    assert len(desk.alerts()) == 20
+    desk.bank.holds(10_000)
+    desk.bank.says[AccountType.BASIC] = BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+    # Whoever replays all of them too early has those parked again that are older than a week.
+    for message in desk.books.world.read(outbox_queries.parked)[:10]:
+        desk.books.world.do(replay, message_id=message.id, by="olga")
+    desk.answer()
+    assert len(desk.alerts()) == 12
+    for day in days:
+        desk.books.close(day)
+        desk.answer()
+    assert desk.states() == [BalanceState.ABSENT, BalanceState.KNOWN] * 10
+    assert (desk.books.differences(), desk.alerts()) == ({}, [])
 
 
 def test_an_absent_balance_of_an_account_with_money_has_not_come(desk: Desk) -> None:
