@@ -30,7 +30,7 @@ def tell(session: Session, *, payer_id: int, day: str, news: Collection[str], no
     mchid, (found, gaps) = payouts.payer(session, payer_id).mchid, _open(session, payer_id)
     fresh = {*news, day} if day in gaps else set(news)
     for which in sorted(fresh & {*found, *gaps}):
-        gap = f" and {gaps[day]} fen that nothing explains" if which == day and day in gaps else ""
+        gap = f" and {gaps[which]} fen that nothing explains" if which in gaps else ""
         raise_alert(
             session,
             kind=DIFFERENCES_ALERT,

@@ -190,6 +190,27 @@ def test_what_nothing_explains_is_news_when_it_changes(books: Ledgers) -> None:
     assert day_of(FIVE, -9) == set()
 
 
+def test_news_of_a_day_keep_what_nothing_explains_of_it(books: Ledgers) -> None:
+    """The next day's lines change a difference of a day with a gap: its alert is told anew, gap included."""
+    number = books.paid(ONE)
+    books.reconcile(ONE, TOP_UP)
+    unpaid = books.paid(TWO)
+    books.balance_fen += 7
+    books.told(TWO, Move("", 10, "T2"))
+    books.close(TWO)
+    subject = f"{MCHID}:{TWO}"
+
+    def detail() -> str:
+        return {alert.subject: alert.detail for alert in books.world.read(open_alerts)}[subject]
+
+    assert "1 differences and 7 fen that nothing explains" in detail()
+    books.told(THREE, Move(unpaid, -70), Move(number, -100))
+    books.close(THREE)
+    assert books.differences()[unpaid].kind is DifferenceKind.AMOUNT
+    assert told(books) == {f"{DIFFERENCES_ALERT} {subject}": (Severity.CRITICAL, 2)}
+    assert "1 differences and 7 fen that nothing explains" in detail()
+
+
 def test_a_line_without_our_number_is_found_by_the_platforms(books: Ledgers) -> None:
     number = books.paid(ONE)
     assert books.reconcile(ONE, TOP_UP, Move("", -100, f"W{number}")) == {}
