@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.access.roles import Act
 from app.cli.context import Cli, json_option, pass_cli, show
-from app.identity import operations, queries
-from app.identity.errors import MergeRefused
+from app.identity import operations, queries, trust
+from app.identity.errors import DemotionRefused, MergeRefused
 from app.identity.interfaces import Witness
 from app.identity.operations import Decision
 from app.identity.rules import NAMES
@@ -274,8 +274,9 @@ def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ..
 def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
     """Take IDENTIFIER its say in who is who: it was noted wrongly, or is not one person's.
 
-    It joins nobody, raises no question and nothing is paid to it; the open questions about it lapse. Merges
-    that it caused stay: `saoma persons show` lists them, `saoma persons unmerge` takes one back.
+    It joins nobody, holds nobody apart any more and raises no question; nothing is paid to it. The open
+    questions about it lapse; one that rests on two values of its kind has to be decided first. Merges that
+    it caused stay: `saoma persons show` lists them, `saoma persons unmerge` takes one back.
 
     \b
     Example:
@@ -283,11 +284,16 @@ def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
     """
     number = cli.id("in", identifier)
     now, actor = cli.container.clock.now(), cli.actor
-    cli.act(
-        Act.IDENTIFIER_DEMOTED,
-        lambda session: operations.demote(session, identifier_id=number, reason=reason, now=now, actor=actor),
-        on=f"identifier {identifier}",
-    )
+    try:
+        cli.act(
+            Act.IDENTIFIER_DEMOTED,
+            lambda session: trust.demote(session, identifier_id=number, reason=reason, now=now, actor=actor),
+            on=f"identifier {identifier}",
+        )
+    except DemotionRefused as refused:
+        ids: Any = refused.extra["conflicts"]
+        asked = " and ".join(f"`saoma persons decide {cli.public('co', each)} …`" for each in ids)
+        raise DemotionRefused(f"{refused.detail}: {asked}") from None
     click.echo(f"demoted; `saoma persons reinstate {identifier}` gives it its say back")
 
 
@@ -305,7 +311,7 @@ def reinstate(cli: Cli, /, *, identifier: str) -> None:
     now, actor = cli.container.clock.now(), cli.actor
     cli.act(
         Act.IDENTIFIER_REINSTATED,
-        lambda session: operations.reinstate(session, identifier_id=number, now=now, actor=actor),
+        lambda session: trust.reinstate(session, identifier_id=number, now=now, actor=actor),
         on=f"identifier {identifier}",
     )
     click.echo("active")

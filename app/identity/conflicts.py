@@ -5,7 +5,7 @@ bars every later merge across the pair, so neither the next record nor the night
 decided. Only a merge by an operator's hand lifts it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, insert, or_, select, update
@@ -16,6 +16,7 @@ from app.db.once import insert_once
 from app.identity.models import ConflictReason, ConflictState, IdentityConflict, LogAction
 from app.identity.rules import Objection
 from app.identity.trail import log
+from app.identity.values import IdentifierKind
 from app.kernel.actor import Actor
 from app.kernel.ids import new_id
 from app.kernel.transitions import TransitionTable
@@ -131,6 +132,22 @@ def barred(session: Session, left: Collection[int], right: Collection[int]) -> b
     """Tell whether somebody decided that persons of two clusters are different human beings."""
     wanted = select(IdentityConflict.id).where(IdentityConflict.state.in_(_BARRING), _between(left, right))
     return session.connection().execute(wanted.limit(1)).first() is not None
+
+
+def resting_on(
+    session: Session, person_ids: Collection[int], *, kind: IdentifierKind, but: int
+) -> Sequence[int]:
+    """Return the open questions about a cluster that a disagreement in `kind` keeps from being a merge.
+
+    Args: but is an identifier whose own questions do not count: they lapse with its say.
+    """
+    wanted = select(IdentityConflict.id).where(
+        IdentityConflict.state == ConflictState.OPEN,
+        IdentityConflict.disagreeing_kind == kind,
+        IdentityConflict.identifier_id != but,
+        or_(IdentityConflict.person_a.in_(person_ids), IdentityConflict.person_b.in_(person_ids)),
+    )
+    return list(session.connection().execute(wanted.order_by(IdentityConflict.id)).scalars())
 
 
 def lapse(session: Session, *, identifier_id: int, now: datetime, actor: Actor) -> None:

@@ -79,6 +79,18 @@ class ConflictDecided(Conflict):
     code = "conflict_decided"
 
 
+class AlreadyDemoted(Conflict):
+    """The identifier has no say already, by rule or by hand."""
+
+    code = "already_demoted"
+
+
+class DemotionRefused(Refused):
+    """Open conflicts rest on this kind, so the demotion would answer them; `conflicts` names them."""
+
+    code = "demotion_refused"
+
+
 class ReinstateRefused(Refused):
     """The identifier cannot have its say back: its owner has as many of its kind as the rules allow."""
 

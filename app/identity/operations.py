@@ -12,7 +12,6 @@ from enum import StrEnum
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.engine import Replay
 from app.identity import clusters, conflicts, matching, queries
 from app.identity.errors import (
     AlreadyMerged,
@@ -21,7 +20,6 @@ from app.identity.errors import (
     InvalidRule,
     MergeRefused,
     MoveRefused,
-    ReinstateRefused,
     UnknownMerge,
     UnknownPerson,
     UnusableIdentifier,
@@ -43,7 +41,7 @@ from app.identity.models import (
     Person,
     Sighting,
 )
-from app.identity.queries import ConflictView, IdentifierView
+from app.identity.queries import ConflictView
 from app.identity.rules import Rule, Rules
 from app.identity.trail import log
 from app.identity.values import Claimed, IdentifierKind, openid_claim
@@ -353,52 +351,6 @@ def resolve_conflict(
         detail={"decision": decision},
     )
     return new_state
-
-
-def demote(session: Session, *, identifier_id: int, reason: str, now: datetime, actor: Actor) -> None:
-    """Take an identifier its say by an operator's hand: it says nothing of who somebody is.
-
-    It stays with its owner, joins nobody, raises no question and is paid nothing; its open questions lapse.
-    Merges that it caused stay. Nothing happens when it has none already. `reinstate` gives it back. Raises
-    UnknownIdentifier.
-    """
-    found, _ = _locked_identifier(session, identifier_id)
-    if found.state is IdentifierState.ACTIVE:
-        why = {"reason": reason}
-        matching.demote(session, found.id, person_id=found.person_id, why=why, now=now, actor=actor)
-
-
-def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Actor) -> None:
-    """Give a demoted identifier its say back; the next record that shows it joins or asks again.
-
-    Raises UnknownIdentifier, and ReinstateRefused when the limit per person is reached.
-    """
-    found, root_id = _locked_identifier(session, identifier_id)
-    if found.state is IdentifierState.ACTIVE:
-        return
-    held = matching.holdings(session, {root_id}).get(root_id, {})
-    if not queries.rules(session).room(held, (found.kind, found.scope)):
-        raise ReinstateRefused("its owner has as many of this kind as the rules allow; raise the limit first")
-    active = update(Identifier).where(Identifier.id == identifier_id).values(state=IdentifierState.ACTIVE)
-    session.connection().execute(active)
-    log(
-        session,
-        LogAction.REINSTATE,
-        now=now,
-        actor=actor,
-        person_id=found.person_id,
-        identifier_id=identifier_id,
-    )
-
-
-def _locked_identifier(session: Session, identifier_id: int) -> tuple[IdentifierView, int]:
-    """Return an identifier and the root of its owner, whose cluster is locked from here on."""
-    owner = queries.identifier(session, identifier_id=identifier_id).person_id
-    root_id = clusters.lock_roots(session, [owner])[owner]
-    found = queries.identifier(session, identifier_id=identifier_id)
-    if found.person_id != owner:
-        raise Replay("the identifier moved")
-    return found, root_id
 
 
 def set_rule(session: Session, *, rule: Rule, now: datetime, actor: Actor) -> None:

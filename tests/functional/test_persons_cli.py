@@ -128,3 +128,18 @@ def test_an_identifier_is_demoted_and_reinstated_by_its_id(desk: Desk) -> None:
     assert desk.run("persons", "reinstate", number).stdout.strip() == "active"
     acts = [line["act"] for line in json.loads(desk.run("audit", "list", "--json").stdout)]
     assert {"identifier.demoted", "identifier.reinstated"} <= set(acts)
+
+
+def test_what_a_conflict_rests_on_is_demoted_after_the_decision(desk: Desk) -> None:
+    person = desk.ids.encode("pe", desk.persons[0])
+    rows = json.loads(desk.run("persons", "show", person, "--json").stdout)
+    (openid,) = [row["id"] for row in rows if row["what"].startswith("openid")]
+    refused = desk.run("persons", "demote", openid, "--reason", "a friend's", code=2)
+    assert "[demotion_refused]" in refused.stderr
+    assert f"`saoma persons decide {desk.conflict} …`" in refused.stderr
+    desk.run("persons", "decide", desk.conflict, "keep_apart")
+    desk.run("persons", "demote", openid, "--reason", "a friend's")
+    again = desk.run("persons", "demote", openid, "--reason", "the shop's", code=2)
+    assert "[already_demoted]" in again.stderr
+    acts = [line["act"] for line in json.loads(desk.run("audit", "list", "--json").stdout)]
+    assert acts.count("identifier.demoted") == 1

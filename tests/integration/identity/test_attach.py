@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from app.identity import operations as identity
 from app.identity import queries
-from app.identity.errors import InvalidRule, ReinstateRefused, UnknownIdentifier, UnusableIdentifier
+from app.identity.errors import InvalidRule, UnusableIdentifier
 from app.identity.models import (
     ConflictReason,
     Identifier,
@@ -222,81 +222,6 @@ def test_too_many_phones_together_block_a_merge(people: People) -> None:
 
     assert asked.conflict_id is not None
     assert people.conflicts()[0].reason is ConflictReason.LIMIT_EXCEEDED
-
-
-def test_a_demoted_identifier_can_have_its_say_back(people: People) -> None:
-    shown_by = [people.login(f"o-{number}").person_id for number in range(6)]
-    for person in shown_by:
-        people.attach(person, phone(1))
-    identifier_id = people.identifier(shown_by[0], IdentifierKind.PHONE).id
-    now = people.clock.now()
-
-    identity.reinstate(people.session, identifier_id=identifier_id, now=now, actor=OPERATOR)
-    identity.reinstate(people.session, identifier_id=identifier_id, now=now, actor=OPERATOR)
-
-    assert people.state(shown_by[0], IdentifierKind.PHONE) is IdentifierState.ACTIVE
-    with pytest.raises(UnknownIdentifier):
-        identity.reinstate(people.session, identifier_id=1, now=now, actor=OPERATOR)
-
-
-def test_an_operator_takes_an_identifier_its_say_and_gives_it_back(people: People) -> None:
-    """ID-07: a number that is not one person's joins nobody and asks nobody; taking it back is whole."""
-    first = people.recognise(phone(1)).person_id
-    second = people.login("o-1", "u-1").person_id
-    third = people.login("o-2", "u-2").person_id
-    people.attach(second, phone(1))
-    assert people.one(first, second)
-    assert people.attach(third, phone(1)).conflict_id is not None
-    identifier_id, now = people.identifier(first, IdentifierKind.PHONE).id, people.clock.now()
-
-    for _ in range(2):
-        identity.demote(
-            people.session, identifier_id=identifier_id, reason="the shop's", now=now, actor=OPERATOR
-        )
-
-    assert people.state(first, IdentifierKind.PHONE) is IdentifierState.DEMOTED
-    assert people.conflicts() == []
-    assert people.one(first, second)
-    assert people.attach(third, phone(1)).conflict_id is None
-    assert people.attach(people.recognise(card("c-1")).person_id, phone(1)).merged is False
-    assert people.reconcile() == 0
-    demotions = [
-        (line.actor_label, line.detail)
-        for line in queries.history(people.session, person_ids=[first])
-        if line.action is LogAction.DEMOTE
-    ]
-    assert demotions == [("olga", {"reason": "the shop's"})]
-
-    identity.reinstate(people.session, identifier_id=identifier_id, now=now, actor=OPERATOR)
-    assert people.attach(third, phone(1)).conflict_id is not None
-    with pytest.raises(UnknownIdentifier):
-        identity.demote(people.session, identifier_id=1, reason="?", now=now, actor=OPERATOR)
-
-
-def test_a_demoted_openid_is_paid_nothing(people: People) -> None:
-    person = people.login("o-1").person_id
-    identifier_id = people.identifier(person, IdentifierKind.OPENID).id
-    identity.demote(
-        people.session,
-        identifier_id=identifier_id,
-        reason="a friend's",
-        now=people.clock.now(),
-        actor=OPERATOR,
-    )
-    assert queries.openid(people.session, person_ids=[person], app_id=people.app_id) is None
-    assert people.login("o-1").person_id == person
-
-
-def test_a_value_beyond_the_limit_does_not_come_back(people: People) -> None:
-    person = people.login("o-1").person_id
-    people.attach(person, *(phone(number) for number in range(1, 7)))
-    (demoted,) = (
-        it
-        for it in queries.identifiers(people.session, person_ids=[person])
-        if it.state is IdentifierState.DEMOTED
-    )
-    with pytest.raises(ReinstateRefused):
-        identity.reinstate(people.session, identifier_id=demoted.id, now=people.clock.now(), actor=OPERATOR)
 
 
 def test_everything_that_happens_is_logged_without_personal_data(people: People) -> None:

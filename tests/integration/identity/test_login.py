@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
-from app.identity import clusters, queries
+from app.identity import clusters, queries, trust
 from app.identity import operations as identity
 from app.identity.errors import SessionEnded, UnknownPerson, UnusableIdentifier, VirtualPerson
 from app.identity.models import Identifier, IdentifierState, LoginSession, Person
@@ -105,7 +105,7 @@ def test_a_demoted_openid_brings_its_owner_no_unionid(people: People) -> None:
 
 
 def _demote_openid(people: People, person_id: int) -> None:
-    identity.demote(
+    trust.demote(
         people.session,
         identifier_id=people.identifier(person_id, IdentifierKind.OPENID).id,
         reason="a friend's",
