@@ -125,12 +125,13 @@ def _accounts(cli: Cli) -> Iterator[Finding]:
             "see the message; `saoma apps add` renews a secret",
         )
     for account in cli.read(accounts):
-        if account.has_copy:
+        if account.copy_differs:
             advice = (
-                f"`saoma apps add {account.appid} --kind service` registers its secret, then"
-                f" `saoma marketcode account {account.appid} --opens {account.opens}` drops the copy"
+                f"`saoma marketcode account {account.appid} --opens {account.opens}` copies the app's, for"
+                " the previous release; if there is no app yet, first"
+                f" `saoma apps add {account.appid} --kind service`"
             )
-            yield Finding(f"codes of {account.appid}", "keeps a secret of its own", advice)
+            yield Finding(f"codes of {account.appid}", "keeps a secret that is not the app's", advice)
     paying = cli.read(payers)
     if not paying:
         yield Finding("payers", "none", "add one: `saoma payers add`")

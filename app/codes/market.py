@@ -61,14 +61,14 @@ _OF_ANOTHER = "this ticket is of another scan: scan the code again"
 class AccountView:
     """A service account that may order codes, and the mini-program that they open.
 
-    `has_copy`: a copy of its secret is kept beside that of the app.
+    `copy_differs`: the copy of its secret, which the previous release orders with, is not the app's.
     """
 
     id: int
     appid: str
     app_id: int
     opens: str
-    has_copy: bool
+    copy_differs: bool
     secret: str = field(repr=False)
     file_key: str = field(repr=False)
 
@@ -121,12 +121,14 @@ def save_account(
 ) -> None:
     """Let a service account of ours order codes that open a mini-program; it orders with the app's secret.
 
+    A copy of the secret is kept for processes of the previous release, which know no other.
     Args: file_key may be left out for an account that is known: the one it has is kept.
     Raise InvalidMarketOrder for an appid that is no service account of ours, for a malformed key, or when
     either belongs to another already.
     """
-    service = select(App.id).where(App.appid == appid, App.kind == AppKind.SERVICE)
-    if session.connection().execute(service).first() is None:
+    service = select(App.secret).where(App.appid == appid, App.kind == AppKind.SERVICE)
+    secret = session.connection().execute(service).scalar()
+    if secret is None:
         raise InvalidMarketOrder(
             "no service account of ours has this appid; `saoma apps add APPID --kind service` registers it"
         )
@@ -137,7 +139,7 @@ def save_account(
             "id": new_id(),
             "app_id": app_id,
             "appid": appid,
-            "secret": None,
+            "secret": secret,
             "file_key": file_key,
             "created_at": now,
         }
@@ -152,7 +154,7 @@ def save_account(
         raise InvalidMarketOrder(
             "this service account opens another mini-program, or the mini-program has another account"
         )
-    known.secret, known.file_key = None, file_key or known.file_key
+    known.secret, known.file_key = secret, file_key or known.file_key
     session.flush()
 
 
@@ -179,7 +181,7 @@ def _account(row: Any) -> AccountView:
         row.appid,
         row.app_id,
         row.opens,
-        has_copy=row.copied is not None,
+        copy_differs=row.copied != row.secret,
         secret=row.secret or row.copied,
         file_key=row.file_key,
     )

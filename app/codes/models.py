@@ -226,8 +226,8 @@ class ForeignCode(Base):
 class MarketAccount(Base):
     """A service account that may order codes of WeChat; they open the one mini-program `app_id`.
 
-    `appid` is that of an app of the kind service, whose secret counts. `secret` is a copy of its own, from
-    before such accounts were apps: good until there is the app, dropped when the account is saved again.
+    `appid` is that of an app of the kind service, whose secret counts. `secret` is a copy, for the
+    previous release, which orders with it; here it counts only until there is the app. The next one drops it.
     `file_key` is the key that WeChat sent to the account when it granted the capability.
     """
 

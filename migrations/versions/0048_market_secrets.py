@@ -1,4 +1,7 @@
-"""The secret of a service account that orders codes is that of the app; its own copy may be empty."""
+"""The secret of a service account that orders codes is that of the app; its own copy may be empty.
+
+This release still fills the copy, for the one before; the next one no longer does, while this one may run.
+"""
 
 import sqlalchemy as sa
 

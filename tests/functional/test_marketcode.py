@@ -110,12 +110,12 @@ def test_codes_open_mini_programs_alone(press: Press) -> None:
     assert "of this kind" in press.run("account", press.account, "--opens", "wxchat", *keys, ok=False)
 
 
-def test_a_secret_kept_beside_the_apps_is_told_and_dropped(press: Press) -> None:
-    """An account of before it was an app goes on with its copy; the doctor says how it is dropped."""
+def test_a_copy_that_is_not_the_apps_secret_is_told_and_renewed(press: Press) -> None:
+    """Somebody has renewed the app's secret; the doctor says how the previous release gets it, too."""
 
     def keep(session: Session) -> None:
         account = session.scalars(select(MarketAccount).where(MarketAccount.appid == press.account)).one()
-        account.secret = "service-secret"
+        account.secret = "of before"
 
     press.shop.container.db.transact(keep)
     told = str(press.call("doctor", ok=False).output)
