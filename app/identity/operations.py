@@ -27,6 +27,7 @@ from app.identity.errors import (
 )
 from app.identity.interfaces import Witness
 from app.identity.models import (
+    BY_LINK,
     ConflictReason,
     ConflictState,
     Identifier,
@@ -325,8 +326,8 @@ def resolve_conflict(
             roots=roots,
             identifier_id=asked.identifier_id,
             although=although,
-            # No rule says so, and it is the whole question: one tap is all that ties the two.
-            known=[asked.reason.value] if asked.reason is ConflictReason.LINK_ALONE else [],
+            # No rule says so, and where none does it is the whole question: one tap is all that ties the two.
+            known=[ConflictReason.LINK_ALONE.value] if _link_alone(session, asked) else [],
             witnesses=witnesses,
             detail={"conflict": conflict_id},
             now=now,
@@ -498,6 +499,16 @@ def _merge_locked(
         actor=actor,
         detail={**detail, "although": against},
     )
+
+
+def _link_alone(session: Session, asked: ConflictView) -> bool:
+    """Tell whether a claimant showed the identifier by opening a link, which anybody can be sent (ADR 16)."""
+    by_link = select(Sighting.person_id).where(
+        Sighting.identifier_id == asked.identifier_id,
+        Sighting.person_id == asked.claimant_id,
+        Sighting.source.in_(BY_LINK),
+    )
+    return session.connection().execute(by_link).first() is not None
 
 
 def _move(

@@ -219,6 +219,21 @@ def test_one_tap_makes_no_two_members_one(world: World) -> None:
     assert world.openid(thief) == "service-victim"
 
 
+def test_a_merge_after_a_tap_takes_a_word_for_it_whatever_rule_objects_as_well(world: World) -> None:
+    """Two members of one mini-program: a rule holds them apart, but what ties them is still one tap."""
+    victim, thief = world.member("mini-victim"), world.member("mini-thief")
+    assert world.complete(world.invite(victim), "service-victim")
+    assert not world.complete(world.invite(thief), "service-victim")
+    (question,) = queries.open_conflicts(world.session)
+    assert question.reason is ConflictReason.UNIQUE_DISAGREES
+    for said in ([], ["unique_disagrees:openid"]):
+        with pytest.raises(MergeRefused) as refused:
+            world.decide(question.id, Decision.MERGE, although=said)
+        assert refused.value.extra == {"against": ["link_alone", "unique_disagrees:openid"]}
+    world.decide(question.id, Decision.MERGE, although=["unique_disagrees:openid", "link_alone"])
+    assert world.openid(thief) == "service-victim"
+
+
 def test_what_an_operator_has_answered_is_not_asked_again(world: World) -> None:
     victim, thief = world.member("mini-victim", elsewhere=True), world.member("mini-thief")
     assert world.complete(world.invite(victim), "service-victim")
