@@ -12,7 +12,7 @@ from app.identity import operations, queries, trust
 from app.identity.errors import DemotionRefused, MergeRefused
 from app.identity.interfaces import Witness
 from app.identity.operations import Decision
-from app.identity.rules import NAMES
+from app.identity.rules import LIMIT_NAMES, NAMES
 from app.identity.values import Claimed, IdentifierKind, normalise_phone
 from app.kernel.json import Json
 from app.members import operations as members
@@ -118,11 +118,13 @@ def _known_by(cli: Cli, session: Session, person_ids: Sequence[int]) -> list[dic
     return rows
 
 
-def _although_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--although`: what speaks against a merge, acknowledged one by one."""
-    known = click.Choice([*NAMES, members_of.TWO_MEMBERS])
+def _although_option(names: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return `--although`: what speaks against something, acknowledged one by one by its name."""
     told = "Acknowledge what speaks against it, by its name; repeat it for each. It is kept."
-    return click.option("--although", multiple=True, type=known, metavar="NAME", help=told)(command)
+    return click.option("--although", multiple=True, type=click.Choice(names), metavar="NAME", help=told)
+
+
+_merge_although = _although_option([*NAMES, members_of.TWO_MEMBERS])
 
 
 def _merging(cli: Cli, pair: tuple[int, int], work: Callable[[], T]) -> T:
@@ -147,7 +149,7 @@ def _merging(cli: Cli, pair: tuple[int, int], work: Callable[[], T]) -> T:
 @click.argument("person")
 @click.argument("other")
 @click.option("--reason", required=True, help="Why; it is kept.")
-@_although_option
+@_merge_although
 @pass_cli
 def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[str, ...]) -> None:
     """Make PERSON and OTHER one; it can be taken back.
@@ -224,7 +226,7 @@ def conflicts(cli: Cli, /, *, as_json: bool) -> None:
 @persons.command()
 @click.argument("conflict")
 @click.argument("decision", type=click.Choice([decision.value for decision in Decision]))
-@_although_option
+@_merge_although
 @pass_cli
 def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ...]) -> None:
     """Decide an open conflict: merge, keep_apart, or move the identifier to the claimant.
@@ -299,20 +301,28 @@ def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
 
 @persons.command()
 @click.argument("identifier")
+@_although_option(LIMIT_NAMES)
 @pass_cli
-def reinstate(cli: Cli, /, *, identifier: str) -> None:
+def reinstate(cli: Cli, /, *, identifier: str, although: tuple[str, ...]) -> None:
     """Give a demoted IDENTIFIER its say back: the next record that shows it joins or asks again.
 
+    Where its owner has as many of its kind as the rules believe (a merge by hand may have made them so), that
+    has to be acknowledged. One that too many persons show stays demoted.
+
     \b
-    Example:
+    Examples:
       saoma persons reinstate in_4w8…
+      saoma persons reinstate in_4w8… --although unique_disagrees:openid
     """
     number = cli.id("in", identifier)
     now, actor = cli.container.clock.now(), cli.actor
     cli.act(
         Act.IDENTIFIER_REINSTATED,
-        lambda session: trust.reinstate(session, identifier_id=number, now=now, actor=actor),
+        lambda session: trust.reinstate(
+            session, identifier_id=number, now=now, actor=actor, although=although
+        ),
         on=f"identifier {identifier}",
+        detail={"although": list(although)},
     )
     click.echo("active")
 

@@ -92,7 +92,7 @@ class DemotionRefused(Refused):
 
 
 class ReinstateRefused(Refused):
-    """The identifier cannot have its say back: its owner has as many of its kind as the rules allow."""
+    """Too many persons show the identifier, or its owner has too many of the kind; `against` names that."""
 
     code = "reinstate_refused"
 

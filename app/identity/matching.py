@@ -442,15 +442,23 @@ def _overused(
     actor: Actor,
 ) -> bool:
     # Demotes an identifier that more persons showed within the window than its rule believes.
-    rule = rules[kind]
-    if rule.persons_limit is None:
-        return False
-    parameters = {"identifier": identifier_id, "since": now - rule.window}
-    persons = session.connection().execute(_SEEN_BY, parameters).scalar_one()
-    if persons <= rule.persons_limit:
+    persons = crowd(session, rules, identifier_id, kind, now=now)
+    if persons is None:
         return False
     demote(session, identifier_id, person_id=owner, why={"persons": persons}, now=now, actor=actor)
     return True
+
+
+def crowd(
+    session: Session, rules: Rules, identifier_id: int, kind: IdentifierKind, *, now: datetime
+) -> int | None:
+    """Return how many persons showed an identifier in the window, if its rule believes fewer; else None."""
+    rule = rules[kind]
+    if rule.persons_limit is None:
+        return None
+    parameters = {"identifier": identifier_id, "since": now - rule.window}
+    persons = int(session.connection().execute(_SEEN_BY, parameters).scalar_one())
+    return persons if persons > rule.persons_limit else None
 
 
 def demote(

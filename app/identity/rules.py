@@ -64,12 +64,15 @@ class Objection:
         return self.reason.value if self.kind is None else f"{self.reason.value}:{self.kind.value}"
 
 
+LIMIT_NAMES = tuple(
+    Objection(reason, kind).name
+    for reason in (ConflictReason.UNIQUE_DISAGREES, ConflictReason.LIMIT_EXCEEDED)
+    for kind in IdentifierKind
+)
+"""The names of what the limits per person say against something."""
+
 NAMES = (
-    *(
-        Objection(reason, kind).name
-        for reason in (ConflictReason.UNIQUE_DISAGREES, ConflictReason.LIMIT_EXCEEDED)
-        for kind in IdentifierKind
-    ),
+    *LIMIT_NAMES,
     ConflictReason.KEPT_APART.value,
     ConflictReason.LINK_ALONE.value,
 )
@@ -113,8 +116,7 @@ class Rules:
             limit = self._rules[slot[0]].per_person
             one, other = left[slot], right[slot]
             if limit is not None and len(one | other) > max(limit, len(one), len(other)):
-                reason = ConflictReason.UNIQUE_DISAGREES if limit == 1 else ConflictReason.LIMIT_EXCEEDED
-                found.append(Objection(reason, slot[0]))
+                found.append(self.excess(slot[0]))
         if kept_apart:
             found.append(Objection(ConflictReason.KEPT_APART, None))
         return list(dict.fromkeys(found))
@@ -122,6 +124,11 @@ class Rules:
     def objection(self, left: Holdings, right: Holdings, *, kept_apart: bool) -> Objection | None:
         """Return the first of what speaks against making two clusters one, or None."""
         return next(iter(self.objections(left, right, kept_apart=kept_apart)), None)
+
+    def excess(self, kind: IdentifierKind) -> Objection:
+        """Return what speaks against a person who has more values of a kind than its limit."""
+        unique = self._rules[kind].per_person == 1
+        return Objection(ConflictReason.UNIQUE_DISAGREES if unique else ConflictReason.LIMIT_EXCEEDED, kind)
 
     def room(self, held: Holdings, slot: Slot) -> bool:
         """Tell whether a person known by `held` may have one more value in `slot`."""

@@ -4,6 +4,7 @@ A demoted identifier stays with its owner but is no evidence any more, neither t
 that they are two.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import update
@@ -41,17 +42,35 @@ def demote(session: Session, *, identifier_id: int, reason: str, now: datetime, 
     matching.demote(session, found.id, person_id=found.person_id, why=why, now=now, actor=actor)
 
 
-def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Actor) -> None:
+def reinstate(
+    session: Session, *, identifier_id: int, now: datetime, actor: Actor, although: Collection[str] = ()
+) -> None:
     """Give a demoted identifier its say back; the next record that shows it joins or asks again.
 
-    Raises UnknownIdentifier, and ReinstateRefused when the limit per person is reached.
+    Args: although acknowledges, by its name, that its owner has more of the kind than the rules believe (a
+        merge by hand may have made them so). It is kept.
+    Raises UnknownIdentifier, and ReinstateRefused for a limit that is not acknowledged, or while more persons
+    showed it within the window than its rule believes: reconciling would only demote it again.
     """
     found, root_id = _locked(session, identifier_id)
     if found.state is IdentifierState.ACTIVE:
         return
+    rules = queries.rules(session)
+    persons = matching.crowd(session, rules, identifier_id, found.kind, now=now)
+    if persons is not None:
+        rule = rules[found.kind]
+        raise ReinstateRefused(
+            f"{persons} persons showed it within {rule.window.days} days, and the rules believe"
+            f" {rule.persons_limit}: they would demote it again at once"
+        )
     held = matching.holdings(session, {root_id}).get(root_id, {})
-    if not queries.rules(session).room(held, (found.kind, found.scope)):
-        raise ReinstateRefused("its owner has as many of this kind as the rules allow; raise the limit first")
+    against = [] if rules.room(held, (found.kind, found.scope)) else [rules.excess(found.kind).name]
+    if not set(against) <= set(although):
+        raise ReinstateRefused(
+            "its owner has as many of this kind as the rules believe;"
+            f" acknowledge {', '.join(against)} to reinstate it all the same",
+            against=against,
+        )
     active = update(Identifier).where(Identifier.id == identifier_id).values(state=IdentifierState.ACTIVE)
     session.connection().execute(active)
     log(
@@ -61,6 +80,7 @@ def reinstate(session: Session, *, identifier_id: int, now: datetime, actor: Act
         actor=actor,
         person_id=found.person_id,
         identifier_id=identifier_id,
+        detail={"although": against},
     )
 
 

@@ -143,3 +143,19 @@ def test_what_a_conflict_rests_on_is_demoted_after_the_decision(desk: Desk) -> N
     assert "[already_demoted]" in again.stderr
     acts = [line["act"] for line in json.loads(desk.run("audit", "list", "--json").stdout)]
     assert acts.count("identifier.demoted") == 1
+
+
+def test_a_demotion_in_a_merge_by_hand_is_taken_back_by_a_word(desk: Desk) -> None:
+    said = ["--although", "two_members", "--although", "unique_disagrees:openid"]
+    desk.run("persons", "decide", desk.conflict, "merge", *said)
+    person = desk.ids.encode("pe", desk.persons[0])
+    rows = json.loads(desk.run("persons", "show", person, "--json").stdout)
+    openid = next(row["id"] for row in rows if row["what"].startswith("openid"))
+    desk.run("persons", "demote", openid, "--reason", "the wrong one")
+    refused = desk.run("persons", "reinstate", openid, code=2)
+    assert "acknowledge unique_disagrees:openid" in refused.stderr
+    desk.run("persons", "reinstate", openid, "--although", "two_members", code=2)
+    desk.run("persons", "reinstate", openid, "--although", "unique_disagrees:openid")
+    trail = json.loads(desk.run("audit", "list", "--json").stdout)
+    (kept,) = [line["detail"] for line in trail if line["act"] == "identifier.reinstated"]
+    assert "unique_disagrees:openid" in json.dumps(kept)

@@ -7,8 +7,9 @@ from app.identity import queries, trust
 from app.identity.errors import AlreadyDemoted, DemotionRefused, ReinstateRefused, UnknownIdentifier
 from app.identity.models import IdentifierState, LogAction
 from app.identity.operations import Decision
+from app.identity.queries import IdentifierView
 from app.identity.values import IdentifierKind
-from tests.factories.people import OPERATOR, People, card, phone
+from tests.factories.people import EVERYTHING, OPERATOR, People, card, phone
 
 
 def test_a_demoted_identifier_can_have_its_say_back(people: People) -> None:
@@ -16,11 +17,24 @@ def test_a_demoted_identifier_can_have_its_say_back(people: People) -> None:
     for person in shown_by:
         people.attach(person, phone(1))
     identifier_id = people.identifier(shown_by[0], IdentifierKind.PHONE).id
+    # It would last until the next record or the next reconciliation.
+    with pytest.raises(
+        ReinstateRefused, match="6 persons showed it within 365 days, and the rules believe 5"
+    ):
+        trust.reinstate(
+            people.session,
+            identifier_id=identifier_id,
+            now=people.clock.now(),
+            actor=OPERATOR,
+            although=EVERYTHING,
+        )
+    people.later(days=366)
     now = people.clock.now()
 
     trust.reinstate(people.session, identifier_id=identifier_id, now=now, actor=OPERATOR)
     trust.reinstate(people.session, identifier_id=identifier_id, now=now, actor=OPERATOR)
 
+    people.reconcile()
     assert people.state(shown_by[0], IdentifierKind.PHONE) is IdentifierState.ACTIVE
     with pytest.raises(UnknownIdentifier):
         trust.reinstate(people.session, identifier_id=1, now=now, actor=OPERATOR)
@@ -74,13 +88,33 @@ def test_a_demoted_openid_is_paid_nothing(people: People) -> None:
 def test_a_value_beyond_the_limit_does_not_come_back(people: People) -> None:
     person = people.login("o-1").person_id
     people.attach(person, *(phone(number) for number in range(1, 7)))
-    (demoted,) = (
-        it
-        for it in queries.identifiers(people.session, person_ids=[person])
-        if it.state is IdentifierState.DEMOTED
+    (demoted,) = _demoted(people, person)
+    with pytest.raises(ReinstateRefused) as refused:
+        _reinstate(people, demoted.id)
+    assert refused.value.extra == {"against": ["limit_exceeded:phone"]}
+    assert [it.id for it in _demoted(people, person)] == [demoted.id]
+
+
+@pytest.mark.parametrize("kind", [IdentifierKind.OPENID, IdentifierKind.UNIONID])
+def test_a_demotion_within_an_overruled_merge_is_taken_back_by_the_same_word(
+    people: People, kind: IdentifierKind
+) -> None:
+    first, second = people.login("o-1", "u-1").person_id, people.login("o-2", "u-2").person_id
+    people.merge(first, second, although=EVERYTHING)
+    identifier_id = _demote(people, first, kind)
+    for said in ([], ["kept_apart", "limit_exceeded:phone"]):
+        with pytest.raises(ReinstateRefused) as refused:
+            _reinstate(people, identifier_id, *said)
+        assert refused.value.extra == {"against": [f"unique_disagrees:{kind.value}"]}
+
+    _reinstate(people, identifier_id, f"unique_disagrees:{kind.value}")
+
+    assert people.state(first, kind) is IdentifierState.ACTIVE
+    line = queries.history(people.session, person_ids=[first])[0]
+    assert (line.action, line.detail) == (
+        LogAction.REINSTATE,
+        {"although": [f"unique_disagrees:{kind.value}"]},
     )
-    with pytest.raises(ReinstateRefused):
-        trust.reinstate(people.session, identifier_id=demoted.id, now=people.clock.now(), actor=OPERATOR)
 
 
 def test_who_are_held_apart_stay_so_until_it_is_decided(people: People) -> None:
@@ -143,3 +177,18 @@ def _demote(people: People, person_id: int, kind: IdentifierKind) -> int:
         actor=OPERATOR,
     )
     return identifier_id
+
+
+def _reinstate(people: People, identifier_id: int, *although: str) -> None:
+    trust.reinstate(
+        people.session,
+        identifier_id=identifier_id,
+        now=people.clock.now(),
+        actor=OPERATOR,
+        although=although,
+    )
+
+
+def _demoted(people: People, person_id: int) -> list[IdentifierView]:
+    held = queries.identifiers(people.session, person_ids=[person_id])
+    return [it for it in held if it.state is IdentifierState.DEMOTED]
