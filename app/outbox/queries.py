@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.outbox.models import MessageState, OutboxMessage
+from app.outbox.models import Attempt, MessageState, OutboxMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ def in_flight(session: Session, message_ids: Collection[int]) -> set[int]:
     """Return those of the messages of which an attempt has begun and not reported back."""
     wanted = select(OutboxMessage.id).where(OutboxMessage.id.in_(message_ids), OutboxMessage.in_flight)
     return set(session.connection().execute(wanted).scalars())
+
+
+def outcomes(session: Session, message_id: int) -> list[str]:
+    """Return what came of the attempts at a message, the latest first; one that did not report is left out.
+
+    Each begins with how it was settled (`retrylater: `, `park: ` …), then says the handler's reason.
+    """
+    wanted = select(Attempt.outcome).where(Attempt.message_id == message_id).order_by(Attempt.number.desc())
+    return [said for said in session.connection().execute(wanted).scalars() if said is not None]
 
 
 def unfinished(

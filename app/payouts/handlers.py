@@ -8,6 +8,7 @@ opens again, and a refusal counts only once a query has found nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,7 @@ from app.outbox.contracts import (
     Settlement,
     Skip,
 )
+from app.outbox.queries import outcomes
 from app.outbox.registry import Registry
 from app.payouts import notices, operations, queries
 from app.payouts.advice import advice
@@ -145,7 +147,7 @@ class OpenBills(BillEffect):
         return Call(OpenCall(request, ask_first=message.attempt > 1))
 
     def perform(self, request: OpenCall) -> TransferAnswer:
-        """Open the bill at the platform; ask before repeating and after a refusal."""
+        """Open the bill at the platform; ask before repeating, and after a refusal or a suspicion."""
         payer, number = request.request.payer, request.request.bill_no
         if request.ask_first:
             known = self._gateway.query(payer, number)
@@ -160,6 +162,10 @@ class OpenBills(BillEffect):
             known = self._gateway.query(payer, number)
             if known.outcome not in {TransferOutcome.NOT_FOUND, TransferOutcome.REFUSED}:
                 return known
+        if answer.outcome is TransferOutcome.SUSPECT:
+            known = self._gateway.query(payer, number)
+            # A query that came to nothing must not hide the suspicion: it has to be counted.
+            return answer if known.state is None else known
         return answer
 
     def answered(
@@ -177,9 +183,8 @@ class OpenBills(BillEffect):
                 return tomorrow(answer, now)
             case TransferOutcome.REFUSED:
                 return Done("refused while closing") if known.bill.closing_at else Park(advice(answer))
-            case TransferOutcome.SUSPECT if message.failures + 1 >= _SUSPECT_TRIES:
-                # The bill stays open under its number, whatever is the matter: a replay tries it again.
-                return Park(advice(answer))
+            case TransferOutcome.SUSPECT:
+                return _suspect(session, message, known.bill, answer)
             case _:
                 # Nobody knows whether it counted: the next attempt asks before it repeats the number.
                 return RetryLater(say(answer))
@@ -316,6 +321,18 @@ def _difference(known: Known, notice: TransferNotice) -> str | None:
     if known.bill.transfer_bill_no not in (None, notice.transfer_bill_no):
         return "the platform's number of the bill is another one"
     return None
+
+
+def _suspect(session: Session, message: Message, bill: BillRow, answer: TransferAnswer) -> Settlement:
+    if bill.closing_at:
+        return Done("suspect while closing")
+    # Only these are counted: other failures are the platform's or the network's, and blame no secret.
+    since_replay = takewhile(lambda said: not said.startswith("park"), outcomes(session, message.id))
+    before = sum(said.startswith(f"retrylater: {TransferOutcome.SUSPECT}:") for said in since_replay)
+    if before + 1 < _SUSPECT_TRIES:
+        return RetryLater(say(answer))
+    # The bill stays open under its number, whatever is the matter: a replay tries it again.
+    return Park(advice(answer))
 
 
 def _short_of_funds(session: Session, payer: Payer, now: datetime) -> RetryAt:

@@ -25,6 +25,7 @@ from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.support.scripted_pay import CANCELLED, FAIL, SUCCESS, Hiccup
 
 ABNORMAL = TransferAnswer(TransferOutcome.REFUSED, code="USER_ACCOUNT_ABNORMAL", http_status=403)
+SUSPECT = TransferAnswer(TransferOutcome.SUSPECT, code="SYSTEMERROR", http_status=200)
 TIMEOUT = TransferAnswer(TransferOutcome.RETRY_SAME, code="timeout")
 NOT_FOUND = TransferAnswer(TransferOutcome.NOT_FOUND, code="NOT_FOUND", http_status=404)
 
@@ -83,6 +84,34 @@ def test_what_was_refused_for_its_receiver_is_collected_again_with_a_new_number(
     assert world.now_award(won).state is AwardState.FULFILLED
     assert world.books()["paid"] == 100
     assert sum(world.pay.paid().values()) == 100
+
+
+@pytest.mark.parametrize(("answer", "tries"), [(ABNORMAL, 1), (SUSPECT, 9)])
+def test_what_is_closed_in_mid_call_does_not_stop_for_an_operator(
+    world: PrizeWorld, answer: TransferAnswer, tries: int
+) -> None:
+    won = world.grant(world.person())
+    world.collect(won)
+    for _ in range(tries - 1):
+        world.pay.script.append(Hiccup("open", answer))
+        world.drain()
+        world.clock.advance(timedelta(minutes=16))
+    number = world.bill(won).bill_no
+
+    def close_it(method: str) -> None:
+        if method == "open":
+            world.do(closing.close_bill, bill_no=number, reason="it cannot go on", actor=OPERATOR)
+
+    world.pay.before_call = close_it
+    world.pay.script += [*[Hiccup("query", NOT_FOUND)] * (tries > 1), Hiccup("open", answer)]
+    world.drain()
+    assert world.read(parked) == []
+    assert alerts(world) == set()
+    for _ in range(2):
+        world.clock.advance(LOOKS_APART)
+        world.drain()
+    assert row(world).state is BillState.CANCELLED
+    assert world.now_award(won).state is AwardState.COLLECTIBLE
 
 
 def test_an_award_that_was_freed_lapses_or_is_refused_and_its_budget_returns(world: PrizeWorld) -> None:

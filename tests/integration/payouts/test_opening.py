@@ -25,6 +25,7 @@ from tests.support.scripted_pay import Hiccup
 SYSTEM_ERROR = TransferAnswer(TransferOutcome.RETRY_SAME, code="SYSTEM_ERROR", http_status=500)
 STRANGE = TransferAnswer(TransferOutcome.UNKNOWN, code="WHAT", http_status=403)
 SUSPECT = TransferAnswer(TransferOutcome.SUSPECT, code="SYSTEMERROR", http_status=200)
+TIMED_OUT = TransferAnswer(TransferOutcome.RETRY_SAME, code="timeout")
 TOO_FAST = TransferAnswer(TransferOutcome.FREQUENCY, code="FREQUENCY_LIMITED", http_status=429)
 REFUSED = TransferAnswer(TransferOutcome.REFUSED, code="NO_AUTH", http_status=403, message="no such scene")
 
@@ -152,14 +153,48 @@ def test_what_may_be_a_wrong_secret_is_tried_a_few_times_and_then_told(world: Pr
     assert message.reason is not None
     assert "secret of the 企业支付 app" in message.reason
     assert ("outbox.parked", str(message.id)) in alerts(world)
-    # It was asked about before each try, and always went by its one number; it stays open.
-    assert [method for method, _ in world.pay.calls] == ["open", *["query", "open"] * 8]
+    # It was asked about before and after each try, and always went by its one number; it stays open.
+    assert [method for method, _ in world.pay.calls] == ["open", *["query", "query", "open"] * 8, "query"]
     assert {number for _, number in world.pay.calls} == {bill.bill_no}
     assert (bill_states(world), world.now_award(won).state) == ([BillState.NEW], AwardState.LOCKED)
     world.do(replay, message_id=message.id, by="olga")
     world.drain()
     assert bill_states(world) == [BillState.WAIT_USER_CONFIRM]
     assert set(world.pay.bills) == {bill.bill_no}
+
+
+def test_an_outage_before_it_blames_no_secret(world: PrizeWorld) -> None:
+    world.collect(world.grant(world.person()))
+    for answer in [TIMED_OUT] * 8 + [SUSPECT] * 8:
+        world.pay.script.append(Hiccup("open", answer))
+        world.drain()
+        world.clock.advance(timedelta(minutes=16))
+        assert world.read(parked) == []
+    world.pay.script.append(Hiccup("open", SUSPECT))
+    world.drain()
+    (message,) = world.read(parked)
+    # A replay counts from the start: the first one said again is no more than that.
+    world.do(replay, message_id=message.id, by="olga")
+    world.pay.script.append(Hiccup("open", SUSPECT))
+    world.drain()
+    assert world.read(parked) == []
+    assert [it.failures for it in waiting(world)] == [1]
+
+
+def test_what_is_suspect_is_asked_about_at_once(world: PrizeWorld) -> None:
+    world.collect(world.grant(world.person()))
+    world.pay.script.append(Hiccup("open", SUSPECT, after=True))
+    world.drain()
+    assert bill_states(world) == [BillState.WAIT_USER_CONFIRM]
+
+
+@pytest.mark.parametrize("answer", [TIMED_OUT, REFUSED])
+def test_a_query_that_fails_hides_no_suspicion(world: PrizeWorld, answer: TransferAnswer) -> None:
+    world.collect(world.grant(world.person()))
+    world.pay.script += [Hiccup("open", SUSPECT), Hiccup("query", answer)]
+    world.drain()
+    assert [it.reason for it in waiting(world)] == ["suspect: SYSTEMERROR"]
+    assert world.read(parked) == []
 
 
 def test_going_too_fast_is_no_failure(world: PrizeWorld) -> None:
@@ -205,7 +240,7 @@ def test_a_refusal_is_not_believed_when_the_bill_exists(world: PrizeWorld) -> No
 
 def test_a_call_that_hangs_is_given_up_and_asked_about(world: PrizeWorld) -> None:
     world.collect(world.grant(world.person()))
-    world.pay.script.append(Hiccup("open", TransferAnswer(TransferOutcome.RETRY_SAME, code="timeout")))
+    world.pay.script.append(Hiccup("open", TIMED_OUT))
     world.drain()
     attempts = world.read(
         lambda session: session.execute(text("SELECT outcome FROM outbox_attempts")).scalars().all()
