@@ -108,8 +108,9 @@ def complete(session: Session, *, link_id: int, visitor: Visitor, now: datetime)
     attached = operations.attach(
         session,
         person_id=found.person_id,
-        # Where one of them is another's, all are: it is asked about, and the others are kept for nobody.
-        identifiers=strange[:1] or claims,
+        # Where one of them is another's, all are: what is strange is asked about, each by itself, since an
+        # operator moves or demotes them one by one; the others are kept for nobody.
+        identifiers=strange or claims,
         source=IdentitySource.CORP_VISIT
         if app.kind is AppKind.CORP
         else IdentitySource.SERVICE_ACCOUNT_VISIT,

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.identity import linking, operations, queries
+from app.identity import linking, operations, queries, trust
 from app.identity.errors import AnotherWeChat, LinkOver, MergeRefused, VirtualPerson
 from app.identity.interfaces import Visitor
 from app.identity.models import ConflictReason, Identifier, IdentifierState, IdentitySource, OpenidLink
@@ -354,6 +354,50 @@ def test_another_customer_than_before_is_a_question(world: World) -> None:
     berta = world.member("mini-berta")
     assert not world.visit_corp(berta, "corp-anna", "wm-of-a-third")
     assert world.known(berta) == {}
+
+
+def at_the_corp(name: str) -> dict[IdentifierKind, list[str]]:
+    return {IdentifierKind.OPENID: [f"corp-{name}"], IdentifierKind.EXTERNAL_USERID: [f"wm-{name}"]}
+
+
+def test_both_that_a_friend_left_are_moved_and_make_room_for_the_members_own(world: World) -> None:
+    """The member's link was tapped in the friend's WeChat, and both are customers of the corp."""
+    member, friend = world.member("mini-member"), world.member("mini-friend")
+    assert world.visit_corp(member, "corp-friend", "wm-friend")
+    assert not world.visit_corp(friend, "corp-friend", "wm-friend")
+    questions = queries.open_conflicts(world.session)
+    for question in questions:
+        world.decide(question.id, Decision.MOVE)
+    assert (world.known(member), world.known(friend)) == ({}, at_the_corp("friend"))
+    assert len(questions) == 2
+    # Now each of the two is known, and paid, by their own.
+    assert world.visit_corp(member, "corp-member", "wm-member")
+    assert world.visit_corp(friend, "corp-friend", "wm-friend")
+    assert (world.known(member), world.known(friend)) == (at_the_corp("member"), at_the_corp("friend"))
+    assert queries.open_conflicts(world.session) == []
+
+
+def test_what_a_member_has_beside_a_friends_is_decided_one_by_one_and_the_friends_demoted(
+    world: World,
+) -> None:
+    """The friend never asks for theirs: what the member shows of their own is a question about each."""
+    member = world.member("mini-member")
+    assert world.visit_corp(member, "corp-friend", "wm-friend")
+    assert not world.visit_corp(member, "corp-member", "wm-member")
+    questions = queries.open_conflicts(world.session)
+    assert len(questions) == 2
+    for question in questions:
+        world.decide(question.id, Decision.MERGE)
+    friends = select(Identifier.id).where(
+        Identifier.person_id == member.person_id, Identifier.source == IdentitySource.CORP_VISIT
+    )
+    for one in world.session.scalars(friends).all():
+        now = world.clock.now()
+        trust.demote(world.session, identifier_id=one, reason="a friend's", now=now, actor=OLGA)
+    assert world.visit_corp(member, "corp-member", "wm-member")
+    assert queries.open_conflicts(world.session) == []
+    people = queries.cluster(world.session, person_id=member.person_id).person_ids
+    assert queries.openid(world.session, person_ids=people, app_id=world.corp) == "corp-member"
 
 
 def test_links_are_forgotten_when_their_time_is_over(world: World) -> None:
