@@ -4,8 +4,8 @@
 - `clean_db`: the MariaDB database itself, emptied afterwards. For tests that commit or use threads.
 - `sqlite_db`: a database file of its own, for the embedded mode.
 - `clock`: stands still at NOON until it is moved.
-- `race_seed`: runs a test once per seed: 2, the marker's own (`race(seeds=5)`: money, codes and persons), or
-  SAOMA_RACE_SEEDS (`make race`: 50).
+- `race_seed`: runs a test once per seed: 2, or what its module says (`race(seeds=5)` for the money path and
+  for logging in), or SAOMA_RACE_SEEDS (`make race`: 50).
 
 One MariaDB server serves a whole run, all its workers included, and starts when the first test needs it.
 Each worker has its own database, made by the migrations.
