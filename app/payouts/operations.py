@@ -405,12 +405,27 @@ def _app_faults(session: Session, payer: PayerDetails) -> list[str]:
     return [] if kinds == [AppKind.SERVICE] else ["its app is the one service account that sends the packets"]
 
 
+def _require_kept(session: Session, known: Payer, payer: PayerDetails) -> None:
+    """Refuse details that would change what open bills were opened by."""
+    if known.brand_id != payer.brand_id:
+        raise BadPayer("this merchant number belongs to another brand here")
+    if known.method is not payer.method:
+        raise BadPayer(f"this merchant number pays by {known.method.value} here, and so it stays")
+    if known.method is PayMethod.WECOM_RED_PACKET:
+        # A bill keeps the corpid that it was opened with, and the payer the secret of one corp alone.
+        bound = select(App.id, App.appid).join(PayerApp, PayerApp.app_id == App.id)
+        corp = session.connection().execute(bound.where(PayerApp.payer_id == known.id)).one()
+        if set(payer.app_ids) != {corp.id}:
+            raise BadPayer(f"this merchant number pays by the WeCom of {corp.appid} here, and so it stays")
+
+
 def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: Actor) -> int:
     """Add a payer, or bring the one with this merchant number to these details; return its id (PAY-02).
 
     Bills that are open keep what they were opened with; callbacks may come with the keys that it had for a
-    week more. A payer keeps its state, its brand and its method, by which open bills are asked about: raises
-    BadPayer when another one is given, or when the details break a rule of the platform.
+    week more. A payer keeps its state, its brand and its method, by which open bills are asked about, and one
+    of WeCom its corp, whose secret signs them: raises BadPayer when another one is given, or when the
+    details break a rule of the platform.
     """
     faults = [*_faults(payer), *_app_faults(session, payer)]
     if faults:
@@ -447,10 +462,7 @@ def save_payer(session: Session, *, payer: PayerDetails, now: datetime, actor: A
     }
     if not insert_once(session, insert(Payer), row):
         known = queries.payer_of(session, payer.mchid)
-        if known.brand_id != payer.brand_id:
-            raise BadPayer("this merchant number belongs to another brand here")
-        if known.method is not payer.method:
-            raise BadPayer(f"this merchant number pays by {known.method.value} here, and so it stays")
+        _require_kept(session, known, payer)
         payer_id = known.id
         keys = (payer.apiv3_key, payer.public_key_id, payer.public_key)
         keep_old_keys(session, known, keys, now=now)

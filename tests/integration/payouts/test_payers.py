@@ -229,6 +229,11 @@ def test_only_a_corp_sends_by_its_wecom_and_its_secret_is_sealed(world: PrizeWor
     renewed = replace(packets, app_ids=(corp,), workwx_secret="another")
     assert world.do(operations.save_payer, payer=renewed, actor=OPERATOR) == payer
     assert world.read(lambda session: queries.payer(session, payer).workwx_secret) == "another"
+    # Its open bills name this corp, and no other one's secret signs them.
+    second = world.do(register_app, appid="wwtwo", secret="s", kind=AppKind.CORP, agentid="1000002")
+    with pytest.raises(BadPayer, match="WeCom of wwone here, and so it stays"):
+        world.do(operations.save_payer, payer=replace(renewed, app_ids=(second,)), actor=OPERATOR)
+    assert {corp} == bound_apps(world) - {world.app_id}
     with pytest.raises(BadPayer, match="mini-programs"):
         world.do(operations.save_payer, payer=payer_details((corp,)), actor=OPERATOR)
 
