@@ -12,11 +12,13 @@ from app.identity import operations, queries, trust
 from app.identity.errors import DemotionRefused, MergeRefused
 from app.identity.interfaces import Witness
 from app.identity.operations import Decision
+from app.identity.queries import IdentifierView
 from app.identity.rules import LIMIT_NAMES, NAMES
 from app.identity.values import Claimed, IdentifierKind, normalise_phone
 from app.kernel.json import Json
 from app.members import operations as members
 from app.members import queries as members_of
+from app.organisation import queries as organisation
 
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ def persons() -> None:
       saoma persons unmerge mg_5c1… --reason "family phone"
       saoma persons conflicts
       saoma persons decide co_8d0… keep_apart
-      saoma persons decide co_8d0… merge --although two_members
+      saoma persons decide co_8d0… merge
       saoma persons demote in_4w8… --reason "the shop's own number"
       saoma persons tier pe_3x7… diamond
     """
@@ -80,6 +82,7 @@ def show_person(cli: Cli, /, *, person: str, as_json: bool) -> None:
         merges: list[dict[str, object]] = [
             {
                 "what": "merge",
+                "within": None,
                 "id": cli.public("mg", merge.id),
                 "of": f"{cli.public('pe', merge.person_a)} {cli.public('pe', merge.person_b)}",
                 "state": "forced" if merge.forced else "by rule",
@@ -93,10 +96,11 @@ def show_person(cli: Cli, /, *, person: str, as_json: bool) -> None:
 
 
 def _known_by(cli: Cli, session: Session, person_ids: Sequence[int]) -> list[dict[str, object]]:
-    """Return a row for each identifier of a cluster, masked, and for its membership."""
+    """Return a row for each identifier of a cluster, masked, and for each membership."""
     rows: list[dict[str, object]] = [
         {
             "what": f"{found.kind.value} {found.shown}",
+            "within": _scope(session, found),
             "id": cli.public("in", found.id),
             "of": cli.public("pe", found.person_id),
             "state": found.state.value,
@@ -104,18 +108,25 @@ def _known_by(cli: Cli, session: Session, person_ids: Sequence[int]) -> list[dic
         }
         for found in queries.identifiers(session, person_ids=person_ids)
     ]
-    member = members_of.membership(session, person_ids=person_ids)
-    if member is not None:
-        rows.append(
-            {
-                "what": f"member {member.member_no}",
-                "id": cli.public("me", member.member_id),
-                "of": cli.public("pe", member.person_id),
-                "state": member.tier or "no tier",
-                "since": member.joined_at.isoformat(timespec="seconds"),
-            }
-        )
+    rows += [
+        {
+            "what": f"member {member.member_no}",
+            "within": None,
+            "id": cli.public("me", member.member_id),
+            "of": cli.public("pe", member.person_id),
+            "state": member.tier or "no tier",
+            "since": member.joined_at.isoformat(timespec="seconds"),
+        }
+        for member in members_of.memberships(session, person_ids=person_ids)
+    ]
     return rows
+
+
+def _scope(session: Session, found: IdentifierView) -> str:
+    """Return within what an identifier is unique, in the operator's words: an app by its appid."""
+    if found.kind is IdentifierKind.OPENID:
+        return organisation.app(session, app_id=int(found.scope)).appid
+    return found.scope
 
 
 def _although_option(names: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -124,7 +135,11 @@ def _although_option(names: Sequence[str]) -> Callable[[Callable[..., Any]], Cal
     return click.option("--although", multiple=True, type=click.Choice(names), metavar="NAME", help=told)
 
 
-_merge_although = _although_option([*NAMES, members_of.TWO_MEMBERS])
+def _merge_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a refused merge asks for: the names of what speaks against it, and what was shown of both."""
+    told = "What was shown of both, as the refusal gave it: --although holds for that alone."
+    seen = click.option("--seen", default="", metavar="DIGEST", help=told)
+    return _although_option([*NAMES, members_of.TWO_MEMBERS])(seen(command))
 
 
 def _merging(cli: Cli, pair: tuple[int, int], work: Callable[[], T]) -> T:
@@ -149,17 +164,19 @@ def _merging(cli: Cli, pair: tuple[int, int], work: Callable[[], T]) -> T:
 @click.argument("person")
 @click.argument("other")
 @click.option("--reason", required=True, help="Why; it is kept.")
-@_merge_although
+@_merge_options
 @pass_cli
-def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[str, ...]) -> None:
+def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[str, ...], seen: str) -> None:
     """Make PERSON and OTHER one; it can be taken back.
 
-    What speaks against it is shown and has to be acknowledged: a rule (unique_disagrees:openid), that they
-    were kept apart (kept_apart), that each has joined (two_members).
+    What speaks against it is shown with both sides and has to be acknowledged: a rule
+    (unique_disagrees:openid), that they were kept apart (kept_apart), that each has joined (two_members).
+    Anything that comes to either side meanwhile is to be looked at first.
 
     \b
-    Example:
-      saoma persons merge pe_3x7… pe_9k2… --reason "new phone" --although unique_disagrees:openid
+    Examples:
+      saoma persons merge pe_3x7… pe_9k2… --reason "new phone"
+      saoma persons merge pe_3x7… pe_9k2… --reason "new phone" --although two_members --seen 3f9a1c07d25e
     """
     pair = cli.id("pe", person), cli.id("pe", other)
     now, actor = cli.container.clock.now(), cli.actor
@@ -173,6 +190,7 @@ def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[
             now=now,
             actor=actor,
             although=although,
+            seen=seen,
             witnesses=_WITNESSES,
         )
 
@@ -183,7 +201,7 @@ def merge(cli: Cli, /, *, person: str, other: str, reason: str, although: tuple[
             Act.PERSONS_MERGED,
             work,
             on=lambda made: f"merge {cli.public('mg', made)}",
-            detail={"person": person, "other": other, "although": list(although)},
+            detail={"person": person, "other": other, "although": list(although), "seen": seen},
         ),
     )
     click.echo(f"merged; `saoma persons unmerge {cli.public('mg', merge_id)}` takes it back")
@@ -226,9 +244,9 @@ def conflicts(cli: Cli, /, *, as_json: bool) -> None:
 @persons.command()
 @click.argument("conflict")
 @click.argument("decision", type=click.Choice([decision.value for decision in Decision]))
-@_merge_although
+@_merge_options
 @pass_cli
-def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ...]) -> None:
+def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ...], seen: str) -> None:
     """Decide an open conflict: merge, keep_apart, or move the identifier to the claimant.
 
     A merge joins two accounts with all that each has. What speaks against it is shown and has to be
@@ -237,11 +255,12 @@ def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ..
     \b
     Examples:
       saoma persons decide co_8d0… keep_apart
-      saoma persons decide co_8d0… merge --although unique_disagrees:openid --although two_members
+      saoma persons decide co_8d0… merge
+      saoma persons decide co_8d0… merge --although link_alone --although two_members --seen 3f9a1c07d25e
     """
     number, chosen = cli.id("co", conflict), Decision(decision)
-    if although and chosen is not Decision.MERGE:
-        raise click.ClickException("--although belongs to a merge")
+    if (although or seen) and chosen is not Decision.MERGE:
+        raise click.ClickException("--although and --seen belong to a merge")
     now, actor = cli.container.clock.now(), cli.actor
     asked = cli.read(lambda session: queries.conflict(session, conflict_id=number))
 
@@ -253,6 +272,7 @@ def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ..
             now=now,
             actor=actor,
             although=although,
+            seen=seen,
             witnesses=_WITNESSES,
         ).value
 
@@ -263,7 +283,7 @@ def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ..
             Act.CONFLICT_DECIDED,
             work,
             on=f"conflict {conflict}",
-            detail={"decision": decision, "although": list(although)},
+            detail={"decision": decision, "although": list(although), "seen": seen},
         ),
     )
     click.echo(state)

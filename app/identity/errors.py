@@ -67,10 +67,17 @@ class AlreadyUnmerged(Conflict):
 
 
 class MergeRefused(Refused):
-    """Something that nobody has acknowledged speaks against making the two one; `against` names it all."""
+    """Something that nobody has acknowledged speaks against making the two one; `against` names it all, and
+    `seen` stands for what there is on both sides."""
 
     code = "merge_refused"
     title = "Something speaks against making these two one"
+
+
+class NotWhatWasSeen(MergeRefused):
+    """What speaks against it was acknowledged, but of something else than what there is now."""
+
+    code = "not_what_was_seen"
 
 
 class ConflictDecided(Conflict):

@@ -146,8 +146,17 @@ class CorpGateway(Protocol):
         """Show that the platform knows the corp and the secret; raises as `code_to_visitor` does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a room above knows of two clusters: the name of each thing that speaks against making them one,
+    and the ids of what it shows of them, so that a later look can tell whether it is still the same."""
+
+    against: Collection[str]
+    shown: Collection[int] = ()
+
+
 class Witness(Protocol):
     """A room above that may know what speaks against making two clusters one by an operator's hand."""
 
-    def __call__(self, session: Session, *, left: Collection[int], right: Collection[int]) -> Collection[str]:
-        """Return the name of each thing that speaks against it; `left` and `right` are the persons."""
+    def __call__(self, session: Session, *, left: Collection[int], right: Collection[int]) -> Evidence:
+        """Say what speaks against it; `left` and `right` are the persons of each."""

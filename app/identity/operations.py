@@ -4,6 +4,8 @@ Facts come in, pointers change, and every change is logged. Upper rooms lock a c
 before they book anything for it, and expand it (`queries.cluster`) before they read.
 """
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +22,7 @@ from app.identity.errors import (
     InvalidRule,
     MergeRefused,
     MoveRefused,
+    NotWhatWasSeen,
     UnknownMerge,
     UnknownPerson,
     UnusableIdentifier,
@@ -52,6 +55,7 @@ from app.organisation import queries as organisation
 
 SESSION_LIFETIME = timedelta(hours=24)
 CERTAIN_BPS = 10_000
+_DIGEST_LENGTH = 12
 _WECHAT = Actor(ActorKind.PLATFORM, "wechat")
 
 
@@ -239,13 +243,16 @@ def merge(
     now: datetime,
     actor: Actor,
     although: Collection[str] = (),
+    seen: str | None = None,
     witnesses: Sequence[Witness] = (),
 ) -> int:
     """Make two persons one by an operator's hand; return the merge's id.
 
     Args: although acknowledges, each by its name, what speaks against it: the rules, an earlier decision to
-        keep the two apart, and what `witnesses` know. It is kept with the merge.
-    Raises UnknownPerson, VirtualPerson, AlreadyMerged, or MergeRefused with what is not acknowledged.
+        keep the two apart, and what `witnesses` know. It is kept with the merge. seen is what MergeRefused
+        gave along with these names: a name holds for what was shown with it. None where nobody was shown it.
+    Raises UnknownPerson, VirtualPerson, AlreadyMerged, MergeRefused with what is not acknowledged, or
+    NotWhatWasSeen.
     """
     require_real(session, person_id=person_id)
     require_real(session, person_id=other_id)
@@ -256,6 +263,7 @@ def merge(
         roots=roots,
         identifier_id=None,
         although=although,
+        seen=seen,
         known=(),
         witnesses=witnesses,
         detail={"reason": reason},
@@ -304,11 +312,12 @@ def resolve_conflict(
     now: datetime,
     actor: Actor,
     although: Collection[str] = (),
+    seen: str | None = None,
     witnesses: Sequence[Witness] = (),
 ) -> ConflictState:
     """Carry out what an operator decided about an open conflict; return the conflict's new state.
 
-    Args: although and witnesses are those of `merge`, for that decision alone.
+    Args: although, seen and witnesses are those of `merge`, for that decision alone.
     Raises UnknownConflict, ConflictDecided when it is not open any more, MergeRefused as `merge` does, and
     MoveRefused when the claimant cannot take the identifier.
     """
@@ -326,6 +335,7 @@ def resolve_conflict(
             roots=roots,
             identifier_id=asked.identifier_id,
             although=although,
+            seen=seen,
             # No rule says so, and where none does it is the whole question: one tap is all that ties the two.
             known=[ConflictReason.LINK_ALONE.value] if _link_alone(session, asked) else [],
             witnesses=witnesses,
@@ -471,6 +481,7 @@ def _merge_locked(
     roots: Mapping[int, int],
     identifier_id: int | None,
     although: Collection[str],
+    seen: str | None,
     known: Collection[str],
     witnesses: Sequence[Witness],
     detail: Mapping[str, object],
@@ -482,12 +493,25 @@ def _merge_locked(
         raise AlreadyMerged("these two are one person already")
     rules, sides = queries.rules(session), [clusters.members(session, root) for root in (one, other)]
     against = [*known, *(found.name for found in matching.objections(session, rules, one, other))]
+    shown: list[int] = []
     for witness in witnesses:
-        against += witness(session, left=sides[0], right=sides[1])
+        testimony = witness(session, left=sides[0], right=sides[1])
+        against += testimony.against
+        shown += testimony.shown
+    there = _digest(session, sides, shown, against)
     if not set(against) <= set(although):
         raise MergeRefused(
-            f"against it speaks {', '.join(against)}; acknowledge each of these to make the two one",
+            f"against it speaks {', '.join(against)}; to make the two one all the same, acknowledge each of"
+            f" these (--although) and what is shown of both (--seen {there})",
             against=against,
+            seen=there,
+        )
+    if against and seen not in (None, there):
+        raise NotWhatWasSeen(
+            "an acknowledgement holds for what was shown with it, and that is not what there is now: look at"
+            f" both once more, then say --seen {there}",
+            against=against,
+            seen=there,
         )
     return clusters.join(
         session,
@@ -499,6 +523,23 @@ def _merge_locked(
         actor=actor,
         detail={**detail, "although": against},
     )
+
+
+def _digest(
+    session: Session, sides: Sequence[Collection[int]], shown: Collection[int], against: Collection[str]
+) -> str:
+    """Return what stands for all that an operator is shown of two clusters: another one after any change."""
+    known = [
+        session.scalars(
+            select(Identifier.id).where(
+                Identifier.person_id.in_(persons), Identifier.state == IdentifierState.ACTIVE
+            )
+        ).all()
+        for persons in sides
+    ]
+    both = sorted([sorted(persons), sorted(ids)] for persons, ids in zip(sides, known, strict=True))
+    facts = json.dumps([both, sorted(shown), sorted(against)])
+    return hashlib.sha256(facts.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def _link_alone(session: Session, asked: ConflictView) -> bool:

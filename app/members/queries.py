@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.db.prepared import Prepared
+from app.identity.interfaces import Evidence
 from app.members.errors import PolicyMissing, UnknownPlacement
 from app.members.models import AgeBand, Consent, Member, Placement, PlacementKind, Policy
 
@@ -68,7 +69,7 @@ AGREED = (
 )
 """Whether anyone of a cluster agrees to the current policy; parameter `persons`."""
 
-_MEMBERSHIP = Prepared(
+_MEMBERSHIPS = (
     select(
         Member.id,
         Member.person_id,
@@ -80,8 +81,8 @@ _MEMBERSHIP = Prepared(
     )
     .where(Member.person_id.in_(_PERSONS))
     .order_by(Member.joined_at, Member.id)
-    .limit(1)
 )
+_MEMBERSHIP = Prepared(_MEMBERSHIPS.limit(1))
 
 JOINED_AND_AGREES = (select(Member.id).where(Member.person_id.in_(_PERSONS)).exists()) & AGREED
 """Whether a cluster has joined and agrees to the current policy; parameter `persons`."""
@@ -108,10 +109,17 @@ def membership(session: Session, *, person_ids: Collection[int]) -> Membership |
     return None if row is None else Membership(*row)
 
 
-def two_members(session: Session, *, left: Collection[int], right: Collection[int]) -> Collection[str]:
+def memberships(session: Session, *, person_ids: Collection[int]) -> Sequence[Membership]:
+    """Return all memberships of a cluster, the one that counts first: members who were merged keep theirs."""
+    rows = session.connection().execute(_MEMBERSHIPS, {"persons": list(person_ids)})
+    return [Membership(*row) for row in rows]
+
+
+def two_members(session: Session, *, left: Collection[int], right: Collection[int]) -> Evidence:
     """Say so when each of two clusters has a membership of its own: identity's Witness of a merge."""
-    both = all(membership(session, person_ids=persons) is not None for persons in (left, right))
-    return [TWO_MEMBERS] if both else []
+    sides = [memberships(session, person_ids=persons) for persons in (left, right)]
+    shown = [member.member_id for side in sides for member in side]
+    return Evidence([TWO_MEMBERS] if all(sides) else [], shown)
 
 
 def current_policy(session: Session) -> PolicyView:

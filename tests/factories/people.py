@@ -94,7 +94,9 @@ class People:
             actor=OPERATOR,
         )
 
-    def merge(self, person_id: int, other_id: int, *, although: Collection[str] = ()) -> int:
+    def merge(
+        self, person_id: int, other_id: int, *, although: Collection[str] = (), seen: str | None = None
+    ) -> int:
         """Merge by an operator's hand."""
         return identity.merge(
             self.session,
@@ -104,6 +106,7 @@ class People:
             now=self.clock.now(),
             actor=OPERATOR,
             although=although,
+            seen=seen,
         )
 
     def unmerge(self, merge_id: int) -> tuple[int, int]:

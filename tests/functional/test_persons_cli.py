@@ -80,21 +80,32 @@ def test_a_conflict_is_merged_once_every_rule_in_the_way_is_named(desk: Desk) ->
     assert "unique_disagrees:openid, two_members" in last
     assert "[merge_refused]" in last
     # What it would join is shown on its side, and only as much of it as tells two apart.
-    for shown in ("1     openid oA…anna", "2     openid oB…bert", "+86 138****5678", "member "):
+    for shown in (
+        "1     openid oA…anna",
+        "2     openid oB…bert",
+        "wx0000000000000001",
+        "+86 138****5678",
+        "member ",
+    ):
         assert shown in refused.stdout
     assert not [secret for secret in (*OPENIDS, NUMBER) if secret in refused.output]
-    again = desk.run("persons", "decide", desk.conflict, "merge", "--although", "two_members", code=2)
+    seen = _seen(refused)
+    again = desk.run("persons", "decide", desk.conflict, "merge", "--although", "two_members", *seen, code=2)
     assert "unique_disagrees:openid" in again.stderr
     assert not desk.are_one()
 
     said = ["--although", "two_members", "--although", "unique_disagrees:openid"]
-    assert desk.run("persons", "decide", desk.conflict, "merge", *said).stdout.strip() == "merged"
+    unseen = desk.run("persons", "decide", desk.conflict, "merge", *said, code=2)
+    assert "[not_what_was_seen]" in unseen.stderr
+    assert "member " in unseen.stdout
+    assert not desk.are_one()
+    assert desk.run("persons", "decide", desk.conflict, "merge", *said, *seen).stdout.strip() == "merged"
 
     assert desk.are_one()
     trail = json.loads(desk.run("audit", "list", "--json").stdout)
     (decided,) = [line for line in trail if line["act"] == "conflict.decided"]
     assert "unique_disagrees:openid" in json.dumps(decided["detail"])
-    assert [line["act"] for line in trail].count("person.shown") == 2
+    assert [line["act"] for line in trail].count("person.shown") == 3
 
 
 def test_two_members_are_merged_by_hand_only_when_it_is_said(desk: Desk) -> None:
@@ -103,10 +114,18 @@ def test_two_members_are_merged_by_hand_only_when_it_is_said(desk: Desk) -> None
     assert "two_members" in refused.stderr
     desk.run("persons", "merge", *pair, "--reason", "same card", "--although", "everything", code=2)
     said = ["--although", "two_members", "--although", "unique_disagrees:openid"]
-    merged = desk.run("persons", "merge", *pair, "--reason", "same card", *said).stdout
+    merged = desk.run("persons", "merge", *pair, "--reason", "same card", *said, *_seen(refused)).stdout
     assert desk.are_one()
+    # Both memberships are the one person's now, and both are shown.
+    rows = json.loads(desk.run("persons", "show", pair[0], "--json").stdout)
+    assert len([row for row in rows if row["what"].startswith("member ")]) == 2
     desk.run(*merged.partition("`saoma ")[2].partition("`")[0].split(), "--reason", "a mistake")
     assert not desk.are_one()
+
+
+def _seen(refused: Result) -> list[str]:
+    """Return the option that says what a refusal showed."""
+    return refused.stderr.partition("(")[2].partition("(")[2].partition(")")[0].split()
 
 
 def test_other_decisions_have_nothing_to_acknowledge(desk: Desk) -> None:
@@ -147,7 +166,8 @@ def test_what_a_conflict_rests_on_is_demoted_after_the_decision(desk: Desk) -> N
 
 def test_a_demotion_in_a_merge_by_hand_is_taken_back_by_a_word(desk: Desk) -> None:
     said = ["--although", "two_members", "--although", "unique_disagrees:openid"]
-    desk.run("persons", "decide", desk.conflict, "merge", *said)
+    refused = desk.run("persons", "decide", desk.conflict, "merge", code=2)
+    desk.run("persons", "decide", desk.conflict, "merge", *said, *_seen(refused))
     person = desk.ids.encode("pe", desk.persons[0])
     rows = json.loads(desk.run("persons", "show", person, "--json").stdout)
     openid = next(row["id"] for row in rows if row["what"].startswith("openid"))

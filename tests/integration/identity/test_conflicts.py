@@ -1,12 +1,13 @@
 """Deciding what the rules cannot: merge, keep apart, move the identifier."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
 from app.identity import operations as identity
 from app.identity import queries
-from app.identity.errors import ConflictDecided, MergeRefused, MoveRefused, UnknownConflict
+from app.identity.errors import ConflictDecided, MergeRefused, MoveRefused, NotWhatWasSeen, UnknownConflict
 from app.identity.models import ConflictState, LogAction
 from app.identity.operations import Decision
 from app.identity.values import IdentifierKind
@@ -22,7 +23,11 @@ def _two_with_one_phone(people: People) -> tuple[int, int, int]:
 
 
 def _decide(
-    people: People, conflict_id: int, decision: Decision, although: Collection[str] = EVERYTHING
+    people: People,
+    conflict_id: int,
+    decision: Decision,
+    although: Collection[str] = EVERYTHING,
+    seen: str | None = None,
 ) -> ConflictState:
     return identity.resolve_conflict(
         people.session,
@@ -31,6 +36,7 @@ def _decide(
         now=people.clock.now(),
         actor=OPERATOR,
         although=although,
+        seen=seen,
     )
 
 
@@ -56,7 +62,7 @@ def test_a_merge_takes_a_word_for_each_rule_in_the_way(people: People) -> None:
         with pytest.raises(MergeRefused) as refused:
             _decide(people, conflict_id, Decision.MERGE, known)
         every = ["unique_disagrees:openid", "unique_disagrees:unionid"]
-        assert refused.value.extra == {"against": every}
+        assert refused.value.extra["against"] == every
     assert [conflict.id for conflict in people.conflicts()] == [conflict_id]
     assert not people.one(first, second)
 
@@ -67,6 +73,19 @@ def test_a_merge_takes_a_word_for_each_rule_in_the_way(people: People) -> None:
         it for it in queries.history(people.session, person_ids=[first]) if it.action is LogAction.MERGE
     ]
     assert merged[0].detail["although"] == every
+
+
+def test_a_decision_to_merge_holds_for_what_was_shown(people: People) -> None:
+    first, second, conflict_id = _two_with_one_phone(people)
+    with pytest.raises(MergeRefused) as refused:
+        _decide(people, conflict_id, Decision.MERGE, [])
+    seen: Any = refused.value.extra["seen"]
+    people.attach(second, card("c-1"))
+    with pytest.raises(NotWhatWasSeen) as again:
+        _decide(people, conflict_id, Decision.MERGE, EVERYTHING, seen)
+    seen = again.value.extra["seen"]
+    assert _decide(people, conflict_id, Decision.MERGE, EVERYTHING, seen) is ConflictState.MERGED
+    assert people.one(first, second)
 
 
 def test_keeping_apart_is_not_asked_again(people: People) -> None:

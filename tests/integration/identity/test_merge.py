@@ -1,6 +1,6 @@
 """Merging and taking back, in any order: only pointers change, and they come back exactly (ID-04)."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import permutations
 
 import pytest
@@ -8,10 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.engine import Replay
-from app.identity import clusters, queries
+from app.identity import clusters, queries, trust
 from app.identity import operations as identity
-from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, UnknownMerge
+from app.identity.errors import AlreadyMerged, AlreadyUnmerged, MergeRefused, NotWhatWasSeen, UnknownMerge
+from app.identity.interfaces import Evidence
 from app.identity.models import Identifier, MergeMove, Person
+from app.identity.values import IdentifierKind
 from tests.factories.people import EVERYTHING, OPERATOR, People, card, phone
 
 
@@ -114,7 +116,7 @@ def test_after_taking_back_no_record_and_no_batch_merges_again(people: People) -
 
     with pytest.raises(MergeRefused) as refused:
         people.merge(a, b)
-    assert refused.value.extra == {"against": ["kept_apart"]}
+    assert refused.value.extra["against"] == ["kept_apart"]
 
 
 def test_new_evidence_after_taking_back_is_a_new_question(people: People) -> None:
@@ -158,7 +160,7 @@ def test_the_rules_hold_for_operators_too_unless_they_overrule_them(people: Peop
     a, b = people.login("o-1").person_id, people.login("o-2").person_id
     with pytest.raises(MergeRefused) as refused:
         people.merge(a, b)
-    assert refused.value.extra == {"against": ["unique_disagrees:openid"]}
+    assert refused.value.extra["against"] == ["unique_disagrees:openid"]
 
     people.later(minutes=1)
     people.login("o-2")
@@ -194,12 +196,13 @@ def test_what_upper_rooms_know_speaks_against_a_merge_as_well(people: People) ->
     a, b, c = _strangers(people, 3)
     people.merge(a, c)
     asked: list[tuple[list[int], list[int]]] = []
+    shown = [1]
 
-    def witness(session: Session, *, left: Collection[int], right: Collection[int]) -> list[str]:
+    def witness(session: Session, *, left: Collection[int], right: Collection[int]) -> Evidence:
         asked.append((sorted(left), sorted(right)))
-        return ["two_members"]
+        return Evidence(["two_members"], shown)
 
-    def merge(*although: str) -> int:
+    def merge(*although: str, seen: str | None = None) -> int:
         return identity.merge(
             people.session,
             person_id=c,
@@ -208,15 +211,66 @@ def test_what_upper_rooms_know_speaks_against_a_merge_as_well(people: People) ->
             now=people.clock.now(),
             actor=OPERATOR,
             although=although,
+            seen=seen,
             witnesses=[witness],
         )
 
     with pytest.raises(MergeRefused) as refused:
         merge("kept_apart")
-    assert refused.value.extra == {"against": ["two_members"]}
+    assert refused.value.extra["against"] == ["two_members"]
     assert asked == [([a, c], [b])]
-    merge("two_members")
+    # What they show of both counts as well: one more of it, and the two are to be looked at again.
+    seen = refused.value.extra["seen"]
+    shown.append(2)
+    with pytest.raises(NotWhatWasSeen):
+        merge("two_members", seen=seen)
+    shown.pop()
+    merge("two_members", seen=seen)
     assert people.one(a, b, c)
+
+
+def _comes(people: People, of: int) -> None:
+    people.attach(people.login("o-third", app_id=people.other_app_id).person_id, card("shared"))
+    people.attach(of, card("shared"))
+
+
+def _goes(people: People, of: int) -> None:
+    trust.demote(
+        people.session,
+        identifier_id=people.identifier(of, IdentifierKind.PHONE).id,
+        reason="the shop's",
+        now=people.clock.now(),
+        actor=OPERATOR,
+    )
+
+
+def _shows(people: People, of: int) -> None:
+    people.attach(of, card("of their own"))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("change", [_comes, _goes, _shows])
+def test_an_acknowledgement_holds_for_what_was_shown_with_it(
+    people: People, change: Callable[[People, int], None], side: int
+) -> None:
+    """One name stands for all disagreements of a kind, so it covers none that came to either side later."""
+    pair = people.login("o-1").person_id, people.login("o-2").person_id
+    for number, person in enumerate(pair):
+        people.attach(person, phone(number))
+    with pytest.raises(MergeRefused) as first:
+        people.merge(*pair)
+    names, seen = first.value.extra["against"], first.value.extra["seen"]
+    change(people, pair[side])
+
+    for stale in (seen, ""):
+        with pytest.raises(NotWhatWasSeen) as again:
+            people.merge(*pair, although=names, seen=stale)
+    assert not people.one(*pair)
+    assert again.value.extra["seen"] != seen
+
+    # Who names them the other way round looks at the same.
+    people.merge(pair[1], pair[0], although=names, seen=again.value.extra["seen"])
+    assert people.one(*pair)
 
 
 def test_a_merge_that_nothing_speaks_against_overrules_nothing(people: People) -> None:
