@@ -1,8 +1,10 @@
 """Many close one day at once: it is closed once, its differences are written once, its balances compared."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Event
 from unittest import mock
 
 import pytest
@@ -12,8 +14,12 @@ from sqlalchemy.orm import Session
 from app.db.engine import Database
 from app.kernel.actor import SYSTEM
 from app.kernel.clock import ManualClock
-from app.reconciliation import balances
-from app.reconciliation.interfaces import AccountType
+from app.outbox.models import MessageState, OutboxMessage
+from app.payouts.interfaces import PayerCredentials
+from app.reconciliation import balances, operations
+from app.reconciliation.asking import BALANCE_TOPIC
+from app.reconciliation.handlers import UNCLOSED_LONGEST, FetchBalances
+from app.reconciliation.interfaces import AccountType, BalanceAnswer, BalanceOutcome
 from app.reconciliation.models import DayBalance, ReconciledDay
 from app.reconciliation.states import BalanceState
 from tests.factories.prizes import PrizeWorld
@@ -104,3 +110,57 @@ def test_without_the_lock_nobody_compares_them(wide_db: Database, clock: ManualC
             if len(books.differences()) <= after:
                 return
     pytest.fail("the race does not show what the lock is for")
+
+
+@dataclass
+class Slow:
+    """A platform that knows no balance, and says so when somebody is about to have closed the day."""
+
+    asked: Event = field(default_factory=Event)
+    closing: Event = field(default_factory=Event)
+
+    def day_end(self, payer: PayerCredentials, *, day: date, account: AccountType) -> BalanceAnswer:
+        """Answer in time."""
+        self.asked.set()
+        assert self.closing.wait(10)
+        return BalanceAnswer(BalanceOutcome.ABSENT, code="INVALID_REQUEST")
+
+
+def _answer_while_it_closes(
+    books: Ledgers, ask_again: Callable[..., None], *, seed: int
+) -> tuple[RaceResult, list[MessageState]]:
+    """A balance that waits for its day for a week is answered; return how the messages stand afterwards."""
+    world, slow = books.world, Slow()
+    world.registry.add(effects=[FetchBalances(slow)])
+    books.told(DAY, Move("", 10_000, "T1"))
+    message_id, _ = world.do(balances.ask_balances, payer_id=world.payer_id, day=DAY)
+    world.clock.advance(UNCLOSED_LONGEST + timedelta(hours=1))
+
+    def close() -> None:
+        assert slow.asked.wait(10)
+        books.close(DAY)
+
+    def told(session: Session, **details: object) -> None:
+        ask_again(session, **details)
+        slow.closing.set()
+
+    with mock.patch.object(operations, "ask_again", told):
+        result = race(world.db, [close, lambda: world.drainer.deliver(BALANCE_TOPIC, message_id)], seed=seed)
+    left = select(OutboxMessage.state).where(OutboxMessage.id == message_id)
+    return result, world.read(lambda session: list(session.scalars(left)))
+
+
+def test_a_balance_is_not_given_up_while_its_day_is_closed(
+    wide_db: Database, clock: ManualClock, tmp_path: Path, race_seed: int
+) -> None:
+    books = _bank(wide_db, clock, tmp_path)
+    result, left = _answer_while_it_closes(books, operations.ask_again, seed=race_seed)
+    assert result.errors == []
+    assert result.lock_waits > 0
+    assert left == [], "it has been answered: there is none"
+
+
+def test_without_the_lock_on_its_message_it_is(wide_db: Database, clock: ManualClock, tmp_path: Path) -> None:
+    books = _bank(wide_db, clock, tmp_path)
+    _, left = _answer_while_it_closes(books, lambda _session, **_details: None, seed=0)
+    assert left == [MessageState.PARKED]
