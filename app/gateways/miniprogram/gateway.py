@@ -110,8 +110,17 @@ class WeChatMiniProgram:
         raise error
 
     def check(self, app: AppCredentials) -> None:
-        """Obtain an access token, which takes a right secret and an address on the platform's list (1.3)."""
-        self._token(app)
+        """Fetch an access token, which takes a right secret and an address on the platform's list (1.3).
+
+        Never the one that is kept, which outlives its secret; the platform repeats the one that lives.
+        """
+        error: DomainError
+        try:
+            fetch_stable_token(self._api, app, force=False)
+            return
+        except PlatformFault as fault:
+            error = _error(fault, TOKEN_ERRORS, "stable_token")
+        raise error
 
     def _with_token(self, app: AppCredentials, path: str, body: Mapping[str, object]) -> dict[str, object]:
         """POST with the app's access token; once more with another if it is refused."""

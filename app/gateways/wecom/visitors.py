@@ -78,8 +78,17 @@ class WeComVisitors:
         )
 
     def check(self, app: AppCredentials) -> None:
-        """Obtain an access token, which takes a right secret."""
-        self._token(app)
+        """Fetch an access token, which takes a right secret.
+
+        Never the one that is kept, which outlives its secret; the platform repeats the one that lives (3.1).
+        """
+        error: DomainError
+        try:
+            fetch_corp_token(self._api, app, force=False)
+            return
+        except PlatformFault as fault:
+            error = _error(fault, _TOKEN)
+        raise error
 
     def _ask(self, app: AppCredentials, path: str, send: _Send) -> dict[str, object]:
         error: DomainError

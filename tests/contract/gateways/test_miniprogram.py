@@ -231,6 +231,21 @@ def test_a_wrong_secret_shows_on_the_token_too(
     assert caught.value.extra == {"errcode": 40001}
 
 
+def test_a_check_tells_a_wrong_secret_although_a_token_lives(
+    sandbox: SandboxProcess, app: AppCredentials, miniprogram: WeChatMiniProgram
+) -> None:
+    shopper = sandbox.shopper()["id"]
+    miniprogram.phone_number(app, sandbox.phone_code(shopper, app.appid))
+    with pytest.raises(PlatformRefused) as caught:
+        miniprogram.check(AppCredentials(app.appid, "of last year"))
+    assert caught.value.extra == {"errcode": 40001}
+    # Nobody is disturbed by it: the token that is in use is repeated, and works.
+    miniprogram.check(app)
+    mark = _mark(sandbox)
+    miniprogram.phone_number(app, sandbox.phone_code(shopper, app.appid))
+    assert (_calls(sandbox, PHONE, mark), _calls(sandbox, TOKEN, mark)) == (1, 0)
+
+
 # Both implementations, and what the logs say
 
 

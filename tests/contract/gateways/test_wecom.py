@@ -138,6 +138,20 @@ def test_what_settings_cause_is_for_an_operator(corp: AppCredentials, gateway: C
             gateway.check(wrong)
 
 
+def test_a_wrong_secret_is_told_although_a_token_lives(
+    sandbox: SandboxProcess, corp: AppCredentials, gateway: CorpGateway
+) -> None:
+    shopper = sandbox.shopper()["id"]
+    gateway.code_to_visitor(corp, sandbox.oauth_code(shopper, corp.appid))
+    with pytest.raises(PlatformRefused, match="secret is not"):
+        gateway.check(replace(corp, secret="of last year"))
+    # Nobody is disturbed by it: the token that is in use is repeated, and works.
+    gateway.check(corp)
+    mark = sandbox.exchanges()[-1]["id"]
+    assert gateway.code_to_visitor(corp, sandbox.oauth_code(shopper, corp.appid)).openid
+    assert not [it for it in sandbox.exchanges(mark) if "gettoken" in it["url"]]
+
+
 def test_each_application_of_a_corp_has_a_token_of_its_own(
     corp: AppCredentials, gateway: CorpGateway
 ) -> None:
