@@ -4,6 +4,7 @@ A company's packets have the amounts and the days of all others by their own pag
 is also where the lengths of their texts are from.
 """
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -44,6 +45,8 @@ WECOM_TEXTS = {"wishing": 128, "act_name": 32}
 WECOM_SENDERS = {"sender_name": 128, "agentid": 16}
 """Who sends one of WeCom: a name, or an application of the corp by its number. Never both."""
 
+# As an app's agentid is checked where it is registered: isdecimal() takes the digits of every script.
+_DIGITS = re.compile(r"[0-9]+")
 _LONGEST_INFO = 32
 _LONGEST_URL = 256
 _APIV2_KEY_LENGTH = 32
@@ -113,7 +116,7 @@ def _text_faults(method: PayMethod, report_infos: Sequence[ReportInfo]) -> list[
         most = longest.get(info.info_type)
         if most is not None and not 0 < len(info.info_content) <= most:
             found.append(f"{info.info_type} has 1 to {most} characters")
-        elif info.info_type == "agentid" and not info.info_content.isdecimal():
+        elif info.info_type == "agentid" and not _DIGITS.fullmatch(info.info_content):
             found.append("agentid is a number")
     return found
 

@@ -89,6 +89,7 @@ def test_what_a_payer_of_red_packets_needs(changes: dict[str, Any], words: str |
         ),
         ({"report_infos": [*WECOM["report_infos"], ReportInfo("client_ip", "1.2.3.4")]}, "demands exactly"),
         ({"report_infos": [ReportInfo(n, "x") for n in (*limits.WECOM_TEXTS, "agentid")]}, "is a number"),
+        ({"report_infos": [ReportInfo(n, "７") for n in (*limits.WECOM_TEXTS, "agentid")]}, "is a number"),
         (
             {"report_infos": [ReportInfo(n, "x" * 129) for n in ("act_name", "wishing", "sender_name")]},
             "act_name has 1 to 32",
