@@ -32,6 +32,7 @@ from app.identity.interfaces import (
     InvalidLoginCode,
     PlatformBusy,
     PlatformRefused,
+    StaffNotKnown,
     TooFrequent,
 )
 from app.identity.linking import LinkView
@@ -125,6 +126,8 @@ def _failing(work: Callable[[], R]) -> R | Response:
         return _failed(texts.LINK_SNAPSHOT)
     except AnotherWeChat:
         return _failed(texts.LINK_ANOTHER)
+    except StaffNotKnown:
+        return _failed(texts.LINK_STAFF)
     except (PlatformBusy, PlatformRefused, TooFrequent):
         return _failed(texts.LINK_AGAIN)
 

@@ -122,6 +122,10 @@ LINK_SNAPSHOT = Text(
     "当前为页面快照，请点击“使用完整服务”后重试。",
     "This is a snapshot of the page. Open the full service and try again.",
 )
+LINK_STAFF = Text(
+    "本企业员工：请先用此微信登录企业微信，或联系企业管理员开通，然后重新打开链接。",
+    "Staff: sign in to WeCom with this WeChat, or ask your administrator; then open the link again.",
+)
 LINK_AGAIN = Text(
     "微信暂时没有响应，请稍后重新打开链接。", "WeChat does not answer. Open the link again in a while."
 )

@@ -31,11 +31,13 @@ WECHAT_MESSAGES: Mapping[int, str] = {
     41008: "missing code",
     41030: "invalid page",
     42001: "access_token expired",
+    43004: "not signed in with WeChat",
     44002: "empty post data",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, must slower, retry next minute",
     47001: "data format error",
     48001: "api unauthorized",
+    60011: "no privilege",
     60111: "userid not found",
 }
 

@@ -17,7 +17,7 @@ from sandbox.errors import AdminError
 from sandbox.packet_request import PREFIX as PACKETS
 
 # Answers that take the place of the real one. With ``after_commit`` the real work is done first.
-WECHAT_KINDS = frozenset({"-1", "45009"})
+WECHAT_KINDS = frozenset({"-1", "43004", "45009", "60011", "60111"})
 PAY_KINDS = frozenset({"system_error", "frequency_limited", "user_account_abnormal"})
 ANSWER_KINDS = WECHAT_KINDS | PAY_KINDS | {"html_502", "timeout_before"}
 # Faults that only bend the real answer.

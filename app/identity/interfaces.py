@@ -100,6 +100,14 @@ class PlatformRefused(Refused):
     title = "WeChat refused the request"
 
 
+class StaffNotKnown(Refused):
+    """A member of the corp's staff whom the corp cannot pay: not signed in to WeCom with WeChat (43004), or
+    outside the application's visible range (60011, 60111). Trying again does not help."""
+
+    code = "staff_not_known"
+    title = "The company's WeCom cannot tell this member of its staff"
+
+
 class MiniProgramGateway(Protocol):
     """Server side of the mini-program API. Never call it inside a transaction.
 
@@ -139,7 +147,7 @@ class CorpGateway(Protocol):
         """Exchange the code that the browser brought back (platform contracts 3.6); it is good for one use.
 
         Staff of the corp are told with the openid by which the corp pays them. Raises as
-        ServiceAccountGateway does.
+        ServiceAccountGateway does, and StaffNotKnown.
         """
 
     def check(self, app: AppCredentials) -> None:

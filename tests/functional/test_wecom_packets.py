@@ -132,6 +132,18 @@ def _ask(session: Session, shop: Shop) -> int:
     return poll_due(session, now=now)
 
 
+def test_staff_whom_the_corp_does_not_know_are_told_what_helps(shop: Shop, mchid: str) -> None:
+    """Who has not signed in to WeCom with WeChat can try for ever; the link is not used up meanwhile."""
+    shopper = shop.shopper().member()
+    shop.sandbox.relate(shopper.id, CORP, "staff")
+    url = _link(shopper)
+    shop.sandbox.fault("/cgi-bin/user/convert_to_openid", "43004", times=1)
+    page = WeChatBrowser(shop, shopper).walk(url).text
+    assert "sign in to WeCom with this WeChat, or ask your administrator" in page
+    assert _known(shop) == []
+    assert "Collect again" in WeChatBrowser(shop, shopper).walk(url).text
+
+
 def test_the_openid_of_somebody_else_and_a_snapshot_move_nothing(shop: Shop, mchid: str) -> None:
     """Both are no customers: the openid is all that is told."""
     shopper, friend = shop.shopper().member(), shop.shopper().member()

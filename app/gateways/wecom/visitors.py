@@ -20,6 +20,7 @@ from app.identity.interfaces import (
     InvalidLoginCode,
     PlatformBusy,
     PlatformRefused,
+    StaffNotKnown,
     TooFrequent,
     Visitor,
 )
@@ -32,7 +33,13 @@ _Send: TypeAlias = Callable[[str], dict[str, object]]
 _TOKEN = "/cgi-bin/gettoken"  # noqa: S105 - a path
 _VISITOR = "/cgi-bin/auth/getuserinfo"
 _STAFF = "/cgi-bin/user/convert_to_openid"
-_ERRORS: Mapping[int, type[DomainError]] = {**LOGIN_ERRORS, 45033: TooFrequent}
+_ERRORS: Mapping[int, type[DomainError]] = {
+    **LOGIN_ERRORS,
+    45033: TooFrequent,
+    43004: StaffNotKnown,
+    60011: StaffNotKnown,
+    60111: StaffNotKnown,
+}
 _ADVICE: Mapping[int, str] = {
     40001: "the secret is not that of the application",
     40013: "the corpid is wrong",
@@ -41,6 +48,7 @@ _ADVICE: Mapping[int, str] = {
     48002: "the application may not call this interface",
     50001: "SAOMA_PUBLIC_URL is not among the application's trusted domains",
     60011: "the member of the staff is outside the application's visible range",
+    60111: "the member of the staff is outside the application's visible range",
     60020: "this server's address is not among the application's trusted IPs",
 }
 _DETAILS: Mapping[type[DomainError], str] = {
@@ -133,4 +141,4 @@ def _error(fault: PlatformFault, path: str) -> DomainError:
         return kind(_DETAILS[kind], errcode=fault.errcode)
     advice = _ADVICE.get(fault.errcode, "see the platform's list of return codes")
     _logger.error("%s: refused with errcode %s: %s", path, fault.errcode, advice)
-    return PlatformRefused(f"WeCom refused: an operator has to look at it: {advice}", errcode=fault.errcode)
+    return kind(f"WeCom refused: an operator has to look at it: {advice}", errcode=fault.errcode)

@@ -17,6 +17,7 @@ from app.identity.interfaces import (
     InvalidLoginCode,
     PlatformBusy,
     PlatformRefused,
+    StaffNotKnown,
     TooFrequent,
 )
 from app.kernel.errors import DomainError
@@ -32,6 +33,7 @@ from tests.support.certificates import certificate
 from tests.support.sandbox import SandboxProcess
 
 VISITOR = "/cgi-bin/auth/getuserinfo"
+STAFF = "/cgi-bin/user/convert_to_openid"
 SEND = "/mmpaymkttransfers/sendworkwxredpack"
 APIV2_KEY = "0123456789abcdef0123456789abcdef"
 PAYMENT_SECRET = "secret-of-the-payment-app"
@@ -99,7 +101,10 @@ def test_a_code_is_good_once_and_for_five_minutes(
         (VISITOR, "45009", TooFrequent),
         (VISITOR, "html_502", PlatformBusy),
         ("/cgi-bin/gettoken", "-1", PlatformBusy),
-        ("/cgi-bin/user/convert_to_openid", "html_502", PlatformBusy),
+        (STAFF, "html_502", PlatformBusy),
+        (STAFF, "43004", StaffNotKnown),
+        (STAFF, "60011", StaffNotKnown),
+        (STAFF, "60111", StaffNotKnown),
     ],
 )
 def test_faults_are_told_apart_and_nothing_is_tried_again(
