@@ -41,6 +41,7 @@ from app.payouts.errors import (
     NoOpenid,
     RedPacketsOfToday,
     ServiceAccountWanted,
+    ServiceDeskWanted,
 )
 from app.payouts.interfaces import PayMethod
 from app.payouts.operations import OPEN_TOPIC
@@ -128,6 +129,7 @@ def read_award(award_id: str) -> Response:
         IdentityWanted,
         AppNotBound,
         NoOpenid,
+        ServiceDeskWanted,
         ServiceAccountWanted,
         CorpWanted,
         AmountNotPayable,

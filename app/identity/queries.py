@@ -163,6 +163,17 @@ _OPENID = (
     .limit(1)
 )
 
+_OPENID_DEMOTED = (
+    select(Identifier.id)
+    .where(
+        Identifier.person_id.in_(bindparam("persons", expanding=True)),
+        Identifier.kind == IdentifierKind.OPENID,
+        Identifier.scope == bindparam("scope"),
+        Identifier.state == IdentifierState.DEMOTED,
+    )
+    .limit(1)
+)
+
 _PHONES = (
     select(Identifier.id, Identifier.value, Identifier.value_hash)
     .join_from(Sighting, Identifier, Identifier.id == Sighting.identifier_id)
@@ -204,6 +215,12 @@ def openid(session: Session, *, person_ids: Collection[int], app_id: int) -> str
     parameters = {"persons": list(person_ids), "scope": str(app_id)}
     found = session.connection().execute(_OPENID, parameters).scalar()
     return None if found is None else str(found)
+
+
+def openid_demoted(session: Session, *, person_ids: Collection[int], app_id: int) -> bool:
+    """Tell whether an openid of a cluster in an app was taken its say: signing in again makes none of it."""
+    parameters = {"persons": list(person_ids), "scope": str(app_id)}
+    return session.connection().execute(_OPENID_DEMOTED, parameters).first() is not None
 
 
 def has_phone(session: Session, *, person_ids: Collection[int]) -> bool:

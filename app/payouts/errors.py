@@ -31,6 +31,14 @@ class NoOpenid(Refused):
     title = "WeChat does not know you here yet"
 
 
+class ServiceDeskWanted(Refused):
+    """Whom WeChat knows in the app that pays is in doubt; the brand's service desk settles it. `appid` names
+    the app."""
+
+    code = "service_desk_wanted"
+    title = "Ask the brand's service desk"
+
+
 class ServiceAccountWanted(Refused):
     """The prize is sent by a service account, where this person is not known yet; `appid` names it."""
 

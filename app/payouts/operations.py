@@ -33,6 +33,7 @@ from app.payouts.errors import (
     NoOpenid,
     RedPacketsOfToday,
     ServiceAccountWanted,
+    ServiceDeskWanted,
 )
 from app.payouts.interfaces import PayMethod, ReportInfo, TransferNotice
 from app.payouts.models import Bill, Payer, PayerApp, Payout
@@ -82,8 +83,8 @@ def open_bill(
     at most 32 characters; `user_name` is needed from 2,000 yuan (contract 4.8). A bill after the first is
     opened only when the platform has said that the last one failed or was cancelled.
 
-    Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceAccountWanted, CorpWanted, AmountNotPayable, NameNeeded,
-    RedPacketsOfToday, UnknownPayer.
+    Raises AlreadyPaid, AppNotBound, NoOpenid, ServiceDeskWanted, ServiceAccountWanted, CorpWanted,
+    AmountNotPayable, NameNeeded, RedPacketsOfToday, UnknownPayer.
     """
     payout = _lookup(session, award_id)
     if payout is not None and payout.state is not PayoutState.FAILED:
@@ -213,6 +214,7 @@ def _receiver(session: Session, payer: Payer, person_ids: Sequence[int], app_id:
         raise AppNotBound("this prize is paid in another mini-program of the brand; collect it there")
     openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
     if openid is None:
+        _require_undoubted(session, person_ids, app_id, appid)
         raise NoOpenid("sign in to this mini-program again, then collect")
     return app_id, appid, openid
 
@@ -221,19 +223,31 @@ def _known_there(session: Session, payer: Payer, person_ids: Sequence[int]) -> t
     bound = select(App.id, App.appid).join(PayerApp, PayerApp.app_id == App.id)
     app_id, appid = session.connection().execute(bound.where(PayerApp.payer_id == payer.id)).one()
     openid = identity.openid(session, person_ids=person_ids, app_id=app_id)
-    if openid is None and payer.method is PayMethod.WECOM_RED_PACKET:
+    if openid is not None:
+        return app_id, appid, openid
+    _require_undoubted(session, person_ids, app_id, appid)
+    if payer.method is PayMethod.WECOM_RED_PACKET:
         raise CorpWanted(
             "the company's WeCom sends this prize and does not know you yet: get a link from POST"
             " /openid-links with its appid, open it in WeChat, then collect",
             appid=appid,
         )
-    if openid is None:
-        raise ServiceAccountWanted(
-            "the service account sends this prize and does not know you yet: get a link from POST"
-            " /openid-links with its appid, open it in WeChat, then collect",
+    raise ServiceAccountWanted(
+        "the service account sends this prize and does not know you yet: get a link from POST"
+        " /openid-links with its appid, open it in WeChat, then collect",
+        appid=appid,
+    )
+
+
+def _require_undoubted(session: Session, person_ids: Sequence[int], app_id: int, appid: str) -> None:
+    """Point to the service desk who is known in an app by a demoted openid alone: no sign-in changes that."""
+    if identity.openid_demoted(session, person_ids=person_ids, app_id=app_id):
+        raise ServiceDeskWanted(
+            "您在此应用中的微信身份有待核实，请联系品牌客服，奖品仍为您保留。"
+            " It is in doubt whether the WeChat account that is known here is yours: ask the brand's service"
+            " desk; the prize stays collectible.",
             appid=appid,
         )
-    return app_id, appid, openid
 
 
 def _require_payable(payer: Payer, amount_fen: int, user_name: str | None) -> None:

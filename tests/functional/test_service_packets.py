@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.campaigns.operations import choose_payer
+from app.identity import trust
 from app.identity.models import Identifier, IdentitySource, OpenidLink
 from app.identity.queries import open_conflicts
 from app.identity.values import IdentifierKind
@@ -256,6 +257,24 @@ def test_one_wechat_account_is_one_member(shop: Shop, mchid: str) -> None:
     assert shopper.collect(shopper.win()).json()["service_red_packet"] == {"app_id": SERVICE}
     openid = next(it["openids"][SERVICE] for it in shop.sandbox.shoppers() if it["id"] == shopper.id)
     assert [packet["openid"] for packet in _packets(shop, mchid)] == [openid]
+
+
+def test_a_demoted_account_is_a_matter_for_the_service_desk(shop: Shop, mchid: str) -> None:
+    shopper = shop.shopper().member()
+    WeChatBrowser(shop, shopper).walk(_link(shopper))
+    award = shopper.win()
+
+    def demote(session: Session) -> None:
+        wanted = select(Identifier.id).where(Identifier.source == IdentitySource.SERVICE_ACCOUNT_VISIT)
+        (openid,) = session.scalars(wanted)
+        now = shop.container.clock.now()
+        trust.demote(session, identifier_id=openid, reason="a friend's", now=now, actor=OPERATOR)
+
+    shop.container.db.transact(demote)
+    refused = shopper.collect(award)
+    assert (refused.status_code, refused.json()["code"]) == (409, "service_desk_wanted")
+    assert refused.json()["appid"] == SERVICE
+    assert _packets(shop, mchid) == []
 
 
 def test_a_snapshot_is_nobody(shop: Shop, mchid: str) -> None:

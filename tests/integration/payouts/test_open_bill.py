@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.identity import queries as identity
+from app.identity import trust
 from app.kernel.actor import SYSTEM
 from app.organisation.operations import register_app
 from app.payouts import operations
-from app.payouts.errors import AlreadyPaid, AmountNotPayable, AppNotBound, NameNeeded, NoOpenid, UnknownPayer
+from app.payouts.errors import (
+    AlreadyPaid,
+    AmountNotPayable,
+    AppNotBound,
+    NameNeeded,
+    NoOpenid,
+    ServiceDeskWanted,
+    UnknownPayer,
+)
 from app.payouts.interfaces import TransferAnswer, TransferOutcome
 from app.payouts.numbers import bill_number
 from app.payouts.queries import BillView, bills_of
@@ -126,6 +136,19 @@ def test_it_is_paid_only_where_the_payer_is_bound_and_the_person_known(world: Pr
     with pytest.raises(NoOpenid):
         open_bill(world, person, app_id=other_app)
     assert open_bill(world, person).appid == "wx1111111111111111"
+
+
+def test_whose_openid_was_demoted_is_sent_to_the_service_desk(world: PrizeWorld) -> None:
+    """To sign in again changes nothing, so nobody is told to."""
+    person = world.person(openid="openid-of-theirs")
+    (known,) = world.read(identity.identifiers, person_ids=[person])
+    world.do(trust.demote, identifier_id=known.id, reason="a friend's", actor=OPERATOR)
+    with pytest.raises(ServiceDeskWanted) as refused:
+        open_bill(world, person)
+    assert refused.value.extra == {"appid": "wx1111111111111111"}
+    assert "请联系品牌客服" in refused.value.detail
+    world.do(trust.reinstate, identifier_id=known.id, actor=OPERATOR)
+    assert open_bill(world, person).state is BillState.NEW
 
 
 def test_a_later_attempt_goes_to_the_app_in_use_then(world: PrizeWorld) -> None:
