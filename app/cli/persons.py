@@ -14,11 +14,13 @@ from app.identity.interfaces import Witness
 from app.identity.operations import Decision
 from app.identity.queries import IdentifierView
 from app.identity.rules import LIMIT_NAMES, NAMES
-from app.identity.values import Claimed, IdentifierKind, normalise_phone
+from app.identity.values import Claimed, IdentifierKind, normalise_phone, openid_claim
+from app.kernel.fen import format_yuan
 from app.kernel.json import Json
 from app.members import operations as members
 from app.members import queries as members_of
 from app.organisation import queries as organisation
+from app.payouts import queries as bills
 
 T = TypeVar("T")
 
@@ -296,9 +298,10 @@ def decide(cli: Cli, /, *, conflict: str, decision: str, although: tuple[str, ..
 def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
     """Take IDENTIFIER its say in who is who: it was noted wrongly, or is not one person's.
 
-    It joins nobody, holds nobody apart any more and raises no question; nothing is paid to it. The open
-    questions about it lapse; one that rests on two values of its kind has to be decided first. Merges that
-    it caused stay: `saoma persons show` lists them, `saoma persons unmerge` takes one back.
+    It joins nobody, holds nobody apart any more and raises no question. The open questions about it lapse;
+    one that rests on two values of its kind has to be decided first. Merges that it caused stay: `saoma
+    persons show` lists them, `saoma persons unmerge` takes one back. No new bill pays to it; those that are
+    open still do, and are listed: `saoma payouts close` stops one.
 
     \b
     Example:
@@ -317,6 +320,29 @@ def demote(cli: Cli, /, *, identifier: str, reason: str) -> None:
         asked = " and ".join(f"`saoma persons decide {cli.public('co', each)} …`" for each in ids)
         raise DemotionRefused(f"{refused.detail}: {asked}") from None
     click.echo(f"demoted; `saoma persons reinstate {identifier}` gives it its say back")
+    paying = cli.read(lambda session: _paying(session, number))
+    if paying:
+        click.echo("bills that still pay to it; `saoma payouts close BILL --reason …` stops one:")
+        show(paying, as_json=False)
+
+
+def _paying(session: Session, identifier_id: int) -> list[dict[str, object]]:
+    """Return a row for each open bill to an openid: what a bill says was frozen when it was opened."""
+    found = queries.identifier(session, identifier_id=identifier_id)
+    if found.kind is not IdentifierKind.OPENID:
+        return []
+    app_id = int(found.scope)
+    cluster = queries.cluster(session, person_id=found.person_id)
+    return [
+        {
+            "bill": bill.bill_no,
+            "yuan": format_yuan(bill.amount_fen),
+            "state": bill.state.value,
+            "since": bill.opened_at.isoformat(timespec="seconds"),
+        }
+        for bill in bills.open_bills(session, person_ids=cluster.person_ids, app_id=app_id)
+        if queries.is_named(session, identifier_id=found.id, claim=openid_claim(app_id, bill.openid))
+    ]
 
 
 @persons.command()

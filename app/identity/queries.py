@@ -292,6 +292,17 @@ def identifier(session: Session, *, identifier_id: int) -> IdentifierView:
     return _view(found)
 
 
+def is_named(session: Session, *, identifier_id: int, claim: Claimed) -> bool:
+    """Tell whether `claim`, in its one spelling, is what an identifier stands for."""
+    wanted = select(Identifier.id).where(
+        Identifier.id == identifier_id,
+        Identifier.kind == claim.kind,
+        Identifier.scope == claim.scope,
+        Identifier.value_hash == digest(claim),
+    )
+    return session.connection().execute(wanted).first() is not None
+
+
 def _view(row: Identifier) -> IdentifierView:
     return IdentifierView(
         id=row.id,

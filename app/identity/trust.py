@@ -22,10 +22,10 @@ from app.kernel.actor import Actor
 def demote(session: Session, *, identifier_id: int, reason: str, now: datetime, actor: Actor) -> None:
     """Take an identifier its say by an operator's hand: it says nothing of who somebody is (ID-07).
 
-    It stays with its owner, joins nobody, holds nobody apart, raises no question and is paid nothing; its
-    open questions lapse. Merges that it caused stay. `reinstate` gives it back. Raises UnknownIdentifier,
-    AlreadyDemoted, and DemotionRefused while an open question rests on another value of its kind: without
-    it the next record would answer that question, and nobody had decided.
+    It stays with its owner, joins nobody, holds nobody apart, raises no question; its open questions lapse.
+    No new bill pays to it, those that are open do. Merges that it caused stay. `reinstate` gives it back.
+    Raises UnknownIdentifier, AlreadyDemoted, and DemotionRefused while an open question rests on another
+    value of its kind: without it the next record would answer that question, and nobody had decided.
     """
     found, root_id = _locked(session, identifier_id)
     if found.state is IdentifierState.DEMOTED:

@@ -52,7 +52,7 @@ from app.payouts.interfaces import (
 )
 from app.payouts.models import Bill, Payout
 from app.payouts.news import LOST_ALERT, KnownBill, News, apply_news
-from app.payouts.states import BILL_TRANSITIONS, BillState
+from app.payouts.states import BILL_TRANSITIONS, OPEN_BILL_STATES, BillState
 
 CLOSE_TOPIC = "payouts.close"
 NEVER_OPENED = "NEVER_OPENED"
@@ -68,7 +68,6 @@ _PACKET_CHECK = timedelta(hours=1)
 _CANCELLABLE = frozenset({TransferState.ACCEPTED, TransferState.PROCESSING, TransferState.WAIT_USER_CONFIRM})
 _GOING = frozenset({TransferOutcome.ACCEPTED, TransferOutcome.FINAL})
 _NOT_DECIDED = frozenset({TransferOutcome.RETRY_SAME, TransferOutcome.FREQUENCY, TransferOutcome.UNKNOWN})
-_OPEN_STATES = sorted(state for state in BillState if not BILL_TRANSITIONS.final(state))
 
 
 def close_bill(session: Session, *, bill_no: str, reason: str, now: datetime, actor: Actor) -> int:
@@ -87,7 +86,7 @@ def close_bill(session: Session, *, bill_no: str, reason: str, now: datetime, ac
     recall(session, message_id=found.message_id, by=actor.label, now=now)
     asked = (
         update(Bill)
-        .where(Bill.id == found.id, Bill.state.in_(_OPEN_STATES))
+        .where(Bill.id == found.id, Bill.state.in_(OPEN_BILL_STATES))
         .values(closing_at=now, closing_by=actor.label[:64], closing_reason=reason[:200])
     )
     if session.connection().execute(asked).rowcount == 0:

@@ -1,6 +1,6 @@
 """Reading payers, payouts and bills."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from app.organisation.models import App
 from app.payouts.errors import UnknownPayer
 from app.payouts.interfaces import PayerCredentials, PayMethod
 from app.payouts.models import Bill, Payer, PayerApp, Payout
-from app.payouts.states import BillState
+from app.payouts.states import OPEN_BILL_STATES, BillState
 
 PAID_PURPOSE = "paid"
 """The ledger account of a payer that holds what it has paid out."""
@@ -206,6 +206,21 @@ def latest_bill(session: Session, *, award_id: int) -> BillView | None:
         opened_at=row.opened_at,
         package_info=row.package_info if confirmable else None,
     )
+
+
+def open_bills(session: Session, *, person_ids: Collection[int], app_id: int) -> Sequence[Bill]:
+    """Return the bills of a cluster's awards in an app that have not ended and are not being closed."""
+    wanted = (
+        select(Bill)
+        .join(Payout, Payout.id == Bill.payout_id)
+        .where(
+            Payout.person_id.in_(person_ids),
+            Bill.app_id == app_id,
+            Bill.state.in_(OPEN_BILL_STATES),
+            Bill.closing_at.is_(None),
+        )
+    )
+    return session.scalars(wanted.order_by(Bill.id)).all()
 
 
 def bills_of(session: Session, *, award_id: int) -> Sequence[Bill]:

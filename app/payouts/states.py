@@ -64,6 +64,9 @@ BILL_TRANSITIONS = TransitionTable(
     }
 )
 
+OPEN_BILL_STATES = sorted(state for state in BillState if not BILL_TRANSITIONS.final(state))
+"""Where a bill has not ended: it may still pay."""
+
 PAYOUT_TRANSITIONS = TransitionTable(
     {
         PayoutState.OPEN: (PayoutState.FAILED, PayoutState.SETTLED),

@@ -13,9 +13,8 @@ from app.payouts.closing import CLOSE_TOPIC
 from app.payouts.models import Bill, Payout
 from app.payouts.news import LOST_ALERT, OVERDUE_ALERT
 from app.payouts.operations import OPEN_TOPIC
-from app.payouts.states import BILL_TRANSITIONS, BillState
+from app.payouts.states import OPEN_BILL_STATES, BillState
 
-_OPEN_STATES = sorted(state for state in BillState if not BILL_TRANSITIONS.final(state))
 _PARKED_ALERT = "outbox.parked"
 
 _CLOSE = "`saoma payouts close {bill_no} --reason …` frees its award once nothing can be paid any more"
@@ -60,7 +59,7 @@ def stuck_bills(session: Session, *, limit: int = 100) -> list[StuckBill]:
         .join(Payout, Payout.id == Bill.payout_id)
         .where(
             or_(Bill.id.in_(troubles.by_id), Bill.bill_no.in_(troubles.by_number)),
-            Bill.state.in_(_OPEN_STATES),
+            Bill.state.in_(OPEN_BILL_STATES),
         )
     )
     found = []

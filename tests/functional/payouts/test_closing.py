@@ -80,6 +80,31 @@ def test_an_unconfirmed_bill_is_cancelled_at_the_platform(embedded_shop: Shop, r
     assert shop.faults_of_the_books() == []
 
 
+def test_bills_that_still_pay_to_a_demoted_openid_are_listed(embedded_shop: Shop, run: Saoma) -> None:
+    """What a bill says is frozen, so it pays to the openid that was demoted after it was opened."""
+    shop = embedded_shop
+    shopper = shop.shopper("13912340098").member()
+    shopper.give_phone()
+    award = shopper.win()
+    shopper.collect(award)
+    (bill,) = [bill for bill in shop.sandbox.book()["bills"] if bill["state"] == "WAIT_USER_CONFIRM"]
+    person = run("persons", "find", "--phone", "13912340098").stdout.strip()
+    rows = json.loads(run("persons", "show", person, "--json").stdout)
+    known = {row["what"].partition(" ")[0]: row["id"] for row in rows}
+    assert bill["out_bill_no"] not in run("persons", "demote", known["phone"], "--reason", "a shop's").stdout
+
+    said = run("persons", "demote", known["openid"], "--reason", "a friend's").stdout
+
+    assert f"{bill['out_bill_no']}  1.00  wait_user_confirm" in said
+    run("payouts", "close", bill["out_bill_no"], "--reason", "the account is a friend's")
+    shopper.wait_for(award, "collectible")
+    assert shopper.collect(award).json()["code"] == "service_desk_wanted"
+    run("persons", "reinstate", known["openid"])
+    assert bill["out_bill_no"] not in run("persons", "demote", known["openid"], "--reason", "so it is").stdout
+    assert shopper.balance_fen() == 0
+    assert shop.faults_of_the_books() == []
+
+
 def test_refusals_say_what_to_do(
     embedded_shop: Shop, run: Saoma, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ def test_an_operator_takes_an_identifier_its_say_and_gives_it_back(people: Peopl
         trust.demote(people.session, identifier_id=1, reason="?", now=now, actor=OPERATOR)
 
 
-def test_a_demoted_openid_is_paid_nothing(people: People) -> None:
+def test_nothing_new_is_paid_to_a_demoted_openid(people: People) -> None:
     person = people.login("o-1").person_id
     identifier_id = people.identifier(person, IdentifierKind.OPENID).id
     trust.demote(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.identity import queries as identity
 from app.identity import trust
+from app.identity.values import openid_claim
 from app.kernel.actor import SYSTEM
 from app.organisation.operations import register_app
 from app.payouts import operations
@@ -24,7 +25,7 @@ from app.payouts.errors import (
 )
 from app.payouts.interfaces import TransferAnswer, TransferOutcome
 from app.payouts.numbers import bill_number
-from app.payouts.queries import BillView, bills_of
+from app.payouts.queries import BillView, bills_of, open_bills
 from app.payouts.states import BillState
 from tests.factories.prizes import OPERATOR, PrizeWorld, payer_details
 from tests.support.scripted_pay import CANCELLED, FAIL, Hiccup
@@ -149,6 +150,24 @@ def test_whose_openid_was_demoted_is_sent_to_the_service_desk(world: PrizeWorld)
     assert "请联系品牌客服" in refused.value.detail
     world.do(trust.reinstate, identifier_id=known.id, actor=OPERATOR)
     assert open_bill(world, person).state is BillState.NEW
+
+
+def test_an_open_bill_is_found_by_the_openid_that_it_pays_to(world: PrizeWorld) -> None:
+    person, other = world.person(openid="openid-of-theirs"), world.person(openid="openid-of-another")
+    number = open_bill(world, person).bill_no
+    (bill,) = world.read(open_bills, person_ids=[person, other], app_id=world.app_id)
+    assert bill.bill_no == number
+    claim = openid_claim(world.app_id, bill.openid)
+    known = world.read(identity.identifiers, person_ids=[person, other])
+    owners = [it.person_id for it in known if world.read(identity.is_named, identifier_id=it.id, claim=claim)]
+    assert owners == [person]
+    assert world.read(open_bills, person_ids=[other], app_id=world.app_id) == []
+    assert world.read(open_bills, person_ids=[person], app_id=world.app_id + 1) == []
+    world.drain()
+    world.pay.end(number, CANCELLED, "OVERDUE_CLOSE")
+    world.call_back(number)
+    world.drain()
+    assert world.read(open_bills, person_ids=[person], app_id=world.app_id) == []
 
 
 def test_a_later_attempt_goes_to_the_app_in_use_then(world: PrizeWorld) -> None:
