@@ -5,7 +5,7 @@ and is ready a tenth sooner.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from app.db.engine import Database
+from app.db.mysql import patient
 
+_LONGEST_STATEMENT_SECONDS = 24 * 3600.0
 _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 
 
@@ -44,13 +46,24 @@ def upgrade(db: Database, *, to: str = "head") -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    with db.engine.connect() as connection, _resting_references(connection):
+    with db.engine.connect() as connection, _patience(connection), _resting_references(connection):
         config.attributes["connection"] = connection
         _require_references(connection)
         connection.rollback()
         command.upgrade(config, to)
         _require_references(connection)
         connection.commit()
+
+
+def _patience(connection: Connection) -> AbstractContextManager[None]:
+    """Wait for each statement as long as a large table takes to be copied.
+
+    To give up would not stop it: the server goes on, and a second run begins with the same statement and
+    comes no further.
+    """
+    if connection.dialect.name == "sqlite":
+        return nullcontext()
+    return patient(connection.connection.driver_connection, seconds=_LONGEST_STATEMENT_SECONDS)
 
 
 @contextmanager

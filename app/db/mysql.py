@@ -11,7 +11,8 @@ untouched in the buffer for PyMySQL's own reader. So this is a short cut and not
 `tests/integration/db/test_mysql.py` holds the two to the same answers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -212,6 +213,16 @@ class _Result(_Reader):  # type: ignore[misc]
             if len(connection.descriptions) >= _MOST_DESCRIPTIONS:
                 connection.descriptions.clear()
             connection.descriptions[data[:end]] = (self.fields, self.converters, self.description)
+
+
+@contextmanager
+def patient(connection: Any, *, seconds: float) -> Iterator[None]:
+    """Let a connection wait `seconds` for each answer, instead of as long as it was made to wait."""
+    usual, connection._read_timeout = connection._read_timeout, seconds
+    try:
+        yield
+    finally:
+        connection._read_timeout = usual
 
 
 def _arrived(connection: Any) -> bytes:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.db import migrate
 from app.db.engine import Database
@@ -77,4 +79,27 @@ def test_an_account_that_orders_codes_keeps_its_secret_and_its_orders(tmp_path: 
         connection.execute(text("UPDATE market_accounts SET secret = NULL"))
         (made,) = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'market_orders'")).one()
         assert "REFERENCES market_accounts (id)" in made
+    database.dispose()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_statement_that_copies_a_large_table_is_waited_for(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    """Whoever gives up and starts it again gives up at the same statement, for ever."""
+    database = Database(mariadb_url, pool_size=1, fast=fast)
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver._read_timeout = 0.3
+    slow = text("SELECT SLEEP(0.8)")
+
+    def copy_it(config: Config, to: str) -> None:
+        assert to == "head"
+        config.attributes["connection"].execute(slow)
+
+    monkeypatch.setattr(command, "upgrade", copy_it)
+    migrate.upgrade(database)
+    with database.engine.connect() as connection, pytest.raises(OperationalError, match="Lost connection"):
+        connection.execute(slow)
     database.dispose()
