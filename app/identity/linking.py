@@ -21,7 +21,7 @@ from app.identity.clusters import lock_roots
 from app.identity.errors import AnotherWeChat, LinkOver, VirtualPerson
 from app.identity.interfaces import Visitor
 from app.identity.matching import Key, Known
-from app.identity.models import IdentitySource, LoginSession, OpenidLink
+from app.identity.models import IdentifierState, IdentitySource, LoginSession, OpenidLink
 from app.identity.queries import Principal
 from app.identity.values import Claimed, IdentifierKind, openid_claim
 from app.kernel.actor import Actor, ActorKind
@@ -161,13 +161,17 @@ def _require_judged(
 def _may_be(
     session: Session, roots: Mapping[int, int], member: int, known: Sequence[Known], claim: Claimed
 ) -> bool:
-    """Tell whether a member can be whom an identifier names: theirs, or nobody else's."""
+    """Tell whether a member can be whom an identifier names: theirs, or nobody else's, and not demoted."""
     mine = roots[member]
     held = matching.holdings(session, {mine}).get(mine, {}).get((claim.kind, claim.scope), frozenset())
     if held:
         return queries.digest(claim) in held
+    named = [it for it in known if it.kind is claim.kind]
+    if any(it.state is IdentifierState.DEMOTED for it in named):
+        # Noted of the wrong one: who shows it may be a friend, and nothing of theirs is the member's.
+        return False
     shown = {it.id for it in known}
-    owners = {roots[it.person_id] for it in known if it.kind is claim.kind} - {mine}
+    owners = {roots[it.person_id] for it in named} - {mine}
     rules = queries.rules(session)
     return not any(
         matching.judge(session, rules, mine, owner) or matching.doubt(session, owner, shown=shown)

@@ -285,6 +285,28 @@ def test_a_unionid_outweighs_the_link(world: World) -> None:
     assert list(world.session.scalars(states)) == [IdentifierState.ACTIVE] * 3
 
 
+def test_what_comes_with_a_demoted_openid_is_nobodys(world: World) -> None:
+    """It may be a friend's, so their unionid, or their number at the corp, does not become the member's."""
+    anna = world.member("mini-anna")
+    assert world.complete(world.invite(anna), "service-friend")
+    assert world.visit_corp(anna, "corp-friend", None)
+    for it in queries.identifiers(world.session, person_ids=[anna.person_id]):
+        if it.scope in {str(world.service), str(world.corp)}:
+            trust.demote(
+                world.session, identifier_id=it.id, reason="a friend's", now=world.clock.now(), actor=OLGA
+            )
+    before = world.known(anna)
+    assert not world.complete(world.invite(anna), "service-friend", "union-friend")
+    assert not world.visit_corp(anna, "corp-friend", "wm-friend")
+    kinds = {it.kind for it in queries.identifiers(world.session, person_ids=[anna.person_id])}
+    assert kinds == {IdentifierKind.OPENID}
+    assert world.known(anna) == before
+    assert queries.open_conflicts(world.session) == []
+    # Their own account is known as soon as they open a link in it.
+    assert world.complete(world.invite(anna), "service-anna", "union-anna")
+    assert world.openid(anna) == "service-anna"
+
+
 def test_a_follower_known_by_all_that_the_visit_shows_is_the_member(world: World) -> None:
     platform = open_platform(world.session, app_id=world.service)
     follower = operations.recognise(
