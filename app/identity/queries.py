@@ -151,27 +151,18 @@ parameters `session_id`, `now`."""
 _PRINCIPAL = Prepared(PRINCIPAL)
 _MEMBER_ID = 6
 
+_OPENIDS = select(Identifier.value).where(
+    Identifier.person_id.in_(bindparam("persons", expanding=True)),
+    Identifier.kind == IdentifierKind.OPENID,
+    Identifier.scope == bindparam("scope"),
+)
 _OPENID = (
-    select(Identifier.value)
-    .where(
-        Identifier.person_id.in_(bindparam("persons", expanding=True)),
-        Identifier.kind == IdentifierKind.OPENID,
-        Identifier.scope == bindparam("scope"),
-        Identifier.state == IdentifierState.ACTIVE,
-    )
+    _OPENIDS.where(Identifier.state == IdentifierState.ACTIVE)
     .order_by(Identifier.last_seen_at.desc(), Identifier.id.desc())
     .limit(1)
 )
-
 _OPENID_DEMOTED = (
-    select(Identifier.id)
-    .where(
-        Identifier.person_id.in_(bindparam("persons", expanding=True)),
-        Identifier.kind == IdentifierKind.OPENID,
-        Identifier.scope == bindparam("scope"),
-        Identifier.state == IdentifierState.DEMOTED,
-    )
-    .limit(1)
+    _OPENIDS.with_only_columns(Identifier.id).where(Identifier.state == IdentifierState.DEMOTED).limit(1)
 )
 
 _PHONES = (

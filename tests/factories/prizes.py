@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import select
@@ -112,17 +112,7 @@ class PrizeWorld:
             now = clock.now()
             brand_id = create_brand(session, slug="tea", name_zh="茶", name_en="Tea", now=now)
             app_id = register_app(session, appid=appid, secret="secret", now=now)
-            payer_app_id = app_id
-            if sender is not None:
-                corp = payer["method"] is PayMethod.WECOM_RED_PACKET
-                payer_app_id = register_app(
-                    session,
-                    appid=sender,
-                    secret="secret",
-                    kind=AppKind.CORP if corp else AppKind.SERVICE,
-                    agentid="1000002" if corp else None,
-                    now=now,
-                )
+            payer_app_id = app_id if sender is None else _sender(session, sender, payer["method"], now)
             details = payer_details((payer_app_id,), **payer)
             payer_id = payouts.save_payer(session, payer=details, now=now, actor=OPERATOR)
 
@@ -300,3 +290,10 @@ class PrizeWorld:
         assert books["stock"] + books["awarded"] == PIECES
         # Most prizes are not taxed, and most tests say nothing about it.
         return {place: amount for place, amount in books.items() if place != "tax" or amount}
+
+
+def _sender(session: Session, appid: str, method: PayMethod, now: datetime) -> int:
+    """Register the service account or the corp that sends the packets of a method."""
+    corp = method is PayMethod.WECOM_RED_PACKET
+    kind, agentid = (AppKind.CORP, "1000002") if corp else (AppKind.SERVICE, None)
+    return register_app(session, appid=appid, secret="secret", kind=kind, agentid=agentid, now=now)
