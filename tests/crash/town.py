@@ -180,6 +180,8 @@ class Town:
         """Let nothing go wrong at the platform any more, but for callbacks, which are lost."""
         self.sandbox.clear_faults()
         self.silence()
+        # Those that were announced before would come between the last drain and the audit.
+        self.sandbox.forget_callbacks()
         self.sandbox.settings(product_url=self.url)
         yield
         self.sandbox.clear_faults()
