@@ -1,6 +1,6 @@
 """A storm: people collect, processes die at every boundary, the platform misbehaves, all at the same time.
 
-Web, jobs and desk are processes of the product, forked from warm parents and killed one after another. The
+Web, jobs and desk are processes of the product, forked from a warm parent and killed one after another. The
 people are threads here that know nothing but HTTP: whoever gets no answer taps again. When every boundary
 has killed often enough the weather clears, what waits is brought to its end, and the auditors come.
 
@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,7 @@ from tests.crash.town import Town
 from tests.factories.prizes import APPID
 from tests.factories.taxes import taxed
 from tests.support.doomed import ELSEWHERE, Order
-from tests.support.nursery import Nursery
+from tests.support.nursery import Ward
 from tests.support.sandbox import SandboxRefusedError
 
 API = "/miniprogram/v1"
@@ -144,17 +144,22 @@ class Storm:
             sandbox.fault(**{"seed": self.size.seed + number, **fault})
         self._began = time.monotonic()
         keepers = [("web", WEB), *(("jobs", JOBS) for _ in range(self.size.workers)), ("close", DESK)]
-        threads = [
-            *(self._thread(self._keep, task, names) for task, names in keepers),
-            *(self._thread(self._tap_on) for _ in range(3)),
-            self._thread(self._lease_thief),
-        ]
-        try:
-            self._conduct()
-        finally:
-            self._over.set()
-            for thread in threads:
-                thread.join()
+        with ExitStack() as stack:
+            wards = [stack.enter_context(self.town.workers.nursery.ward()) for _ in keepers]
+            threads = [
+                *(
+                    self._thread(self._keep, ward, *keeper)
+                    for ward, keeper in zip(wards, keepers, strict=True)
+                ),
+                *(self._thread(self._tap_on) for _ in range(3)),
+                self._thread(self._lease_thief),
+            ]
+            try:
+                self._conduct()
+            finally:
+                self._over.set()
+                for thread in threads:
+                    thread.join()
 
     def clear_up(self) -> None:
         """Let the weather clear and everything come to its end: held calls, parked messages, people."""
@@ -320,43 +325,42 @@ class Storm:
 
     # Those who die
 
-    def _keep(self, task: str, names: tuple[str, ...]) -> None:
+    def _keep(self, ward: Ward, task: str, names: tuple[str, ...]) -> None:
         """Send one process after another to its fate."""
         chance = random.Random(self.size.seed + next(self._numbers))
         obituary = self._folder / f"obituary-{next(self._numbers)}"
-        with Nursery() as nursery:
-            while not self._over.is_set():
-                arguments = self._arguments(task)
-                if arguments is None:
-                    time.sleep(0.1)
-                    continue
-                among = (*names, *CLOSINGS) if task == "close" else names
-                # Every tap passes most boundaries of the web: it must live for a while to serve anybody.
-                latest = max(1, self.size.payouts // 40) if task == "web" else 1
-                fates = self.plan.fates(among, chance, latest=latest)
-                obituary.unlink(missing_ok=True)
-                order = Order(
-                    task=task,
-                    now=self.now().isoformat(),
-                    database_url=self.town.container.db.engine.url.render_as_string(hide_password=False),
-                    pay_api_url=self.town.container.settings.pay_api_url,
-                    payer=self._payer,
-                    data=str(self.town.container.settings.data),
-                    fates=fates,
-                    linger_seconds=chance.uniform(0.001, 0.1),
-                    life_seconds=8.0 if self.size.large else 3.0,
-                    obituary=str(obituary),
-                    speed=self.size.speed,
-                    arguments=arguments,
-                )
-                child = nursery.bear(order)
-                if child.end() == 0:
-                    continue
-                if not obituary.exists():
-                    self.faults.append(f"a process that was to {task} ended without being killed")
-                    return
-                self.plan.note(obituary.read_text() or ELSEWHERE)
-                self._bury(child.pid)
+        while not self._over.is_set():
+            arguments = self._arguments(task)
+            if arguments is None:
+                time.sleep(0.1)
+                continue
+            among = (*names, *CLOSINGS) if task == "close" else names
+            # Every tap passes most boundaries of the web: it must live for a while to serve anybody.
+            latest = max(1, self.size.payouts // 40) if task == "web" else 1
+            fates = self.plan.fates(among, chance, latest=latest)
+            obituary.unlink(missing_ok=True)
+            order = Order(
+                task=task,
+                now=self.now().isoformat(),
+                database_url=self.town.container.db.engine.url.render_as_string(hide_password=False),
+                pay_api_url=self.town.container.settings.pay_api_url,
+                payer=self._payer,
+                data=str(self.town.container.settings.data),
+                fates=fates,
+                linger_seconds=chance.uniform(0.001, 0.1),
+                life_seconds=8.0 if self.size.large else 3.0,
+                obituary=str(obituary),
+                speed=self.size.speed,
+                arguments=arguments,
+            )
+            child = ward.bear(order)
+            if child.end() == 0:
+                continue
+            if not obituary.exists():
+                self.faults.append(f"a process that was to {task} ended without being killed")
+                return
+            self.plan.note(obituary.read_text() or ELSEWHERE)
+            self._bury(child.pid)
 
     def _arguments(self, task: str) -> dict[str, Any] | None:
         if task == "web":
