@@ -27,6 +27,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 
 from app.access import passwords
 from app.db import engine, migrate, secrets
@@ -76,8 +77,14 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     """Leave what was collected alone from now on, and look at the rest less often than by default."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
     gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Spare pytest the ten further looks at everything with which it goes for what the tests left behind."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -161,12 +168,33 @@ def _compiled_once() -> Iterator[None]:
         first = firsts.setdefault(kind, made)
         if first.dialect.default_schema_name is None:
             firsts[kind] = made
+            # One process of the product works with fewer statements than all the tests together.
+            made._compiled_cache.capacity = 10_000
         else:
             made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
         return made
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "make_engine", make_alike)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _routes_once() -> Iterator[None]:
+    """Let applications share the functions that write the URLs of a route: each is compiled by itself."""
+    compiled: dict[Any, Any] = {}
+    compile_builder = Rule._compile_builder
+
+    def compile_alike(rule: Rule, append_unknown: bool = True) -> Any:
+        if rule.defaults:
+            return compile_builder(rule, append_unknown)
+        key = (*rule._trace, append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", compile_alike)
         yield
 
 

@@ -109,8 +109,7 @@ class PrivateMariaDB:
 
     def url(self, name: str) -> str:
         """Return the SQLAlchemy URL of the database `name`."""
-        # This server speaks no TLS, and PyMySQL reads all the machine's certificates for each connection
-        # that could: 25 ms each, more than everything else together.
+        # See _connect.
         return f"mysql+pymysql://root@127.0.0.1:{self.port}/{name}?charset=utf8mb4&ssl_disabled=true"
 
     @property
@@ -122,7 +121,7 @@ class PrivateMariaDB:
         return state
 
     def _run(self, statement: str) -> None:
-        connection = pymysql.connect(host="127.0.0.1", port=self.port, user="root", charset="utf8mb4")
+        connection = _connect(self.port)
         try:
             connection.query(statement)
         finally:
@@ -226,7 +225,7 @@ class _Keeper:
         deadline = time.monotonic() + _READY_SECONDS
         while True:
             try:
-                pymysql.connect(host="127.0.0.1", port=port, user="root", connect_timeout=2).close()
+                _connect(port).close()
             except pymysql.err.OperationalError as error:
                 if server.poll() is None and time.monotonic() < deadline and not self._stopping:
                     time.sleep(0.05)
@@ -236,6 +235,14 @@ class _Keeper:
                     sys.stderr.write(said.read_text(errors="replace")[-3000:])
                 raise MariaDBFailed(f"mariadbd does not answer on port {port}") from error
             return
+
+
+def _connect(port: int) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    # This server speaks no TLS, and PyMySQL reads all the machine's certificates for each connection that
+    # could: 25 ms each, more than everything else together.
+    return pymysql.connect(
+        host="127.0.0.1", port=port, user="root", charset="utf8mb4", connect_timeout=2, ssl_disabled=True
+    )
 
 
 def _program(name: str) -> str:

@@ -37,7 +37,7 @@ def create_migrated(server: PrivateMariaDB, name: str) -> str:
 
 def filled(connection: Connection, tables: list[str]) -> list[str]:
     """Return those of `tables` that hold anything."""
-    asked = " UNION ALL ".join(f"SELECT '{name}' FROM (SELECT 1 FROM `{name}` LIMIT 1) x" for name in tables)
+    asked = " UNION ALL ".join(f"(SELECT '{name}' FROM `{name}` LIMIT 1)" for name in tables)
     return [name for (name,) in connection.execute(text(asked))]
 
 

@@ -40,6 +40,7 @@ def place(mariadb_url: str, db: Database) -> dict[str, Any]:
         "user": url.username,
         "database": url.database,
         "charset": "utf8mb4",
+        "ssl_disabled": True,
     }
 
 

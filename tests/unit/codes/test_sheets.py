@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from app.codes import sheets
 from app.codes.errors import InvalidLayout
 from app.codes.format import grouped
+from app.codes.links import CodeLink
+from app.codes.qr import LinkQr
 from app.codes.sheets import PictureKind, SheetLayout, write_pictures
 
 PDF_MATRIX = re.compile(r"q ([\d.]+) 0 0 -([\d.]+) ([\d.]+) ([\d.]+) cm\n(.*?)f Q\n", re.DOTALL)
@@ -22,6 +25,19 @@ PDF_MATRIX = re.compile(r"q ([\d.]+) 0 0 -([\d.]+) ([\d.]+) ([\d.]+) cm\n(.*?)f 
 
 class Killed(BaseException):
     """What stands for a kill."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    """Draw the letters of a prefix once, not for each pack: they are what takes time, and never change."""
+    made = dict[str, LinkQr]()
+
+    def link_qr(link: CodeLink) -> LinkQr:
+        return made.get(link.prefix) or made.setdefault(link.prefix, LinkQr(link))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sheets, "LinkQr", link_qr)
+        yield
 
 
 def read_png(content: bytes) -> list[str]:
