@@ -15,7 +15,7 @@ from tests.support.racing import racing_database
 from tests.support.schema import create_migrated
 
 FEWER = 16
-"""How many race where the outcome is known to be bad: enough to show it."""
+"""How many race where more would show no more: what a missing guard lets through, these show as well."""
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import operations as campaigns
 from app.campaigns.accounts import find_accounts
+from app.campaigns.models import Campaign
 from app.campaigns.play import Played, play
 from app.codes import operations as codes
 from app.codes.queries import print_pack
@@ -41,11 +42,15 @@ class Crowd:
         return campaign_id
 
     def stop(self) -> None:
-        """Stop what runs, so that the next race is about another campaign."""
+        """Stop what runs, so that the next race is about another campaign.
+
+        And let it be over: the rules of whatever might go on are compared with those of each new campaign.
+        """
         while self.running:
-            self.world.do(
-                campaigns.stop, campaign_id=self.running.pop(), reason="the race is over", actor=OLGA
-            )
+            campaign_id = self.running.pop()
+            self.world.do(campaigns.stop, campaign_id=campaign_id, reason="the race is over", actor=OLGA)
+            over = update(Campaign).where(Campaign.id == campaign_id).values(ends_at=self.world.clock.now())
+            self.world.db.transact(lambda session, over=over: session.execute(over))
 
     def forget_money(self, campaign_id: int) -> None:
         """Remove what a race without guards did to the ledger: the next race's audit reads all of it."""

@@ -50,7 +50,7 @@ def _close_all(db: Database, runners: int, seed: int) -> tuple[RaceResult, int]:
 
 
 def test_one_administrator_is_left(wide_db: Database, race_seed: int) -> None:
-    result, left = _close_all(wide_db, CONNECTIONS, race_seed)
+    result, left = _close_all(wide_db, FEWER, race_seed)
     assert [type(error) for error in result.errors] == [LastAdministrator]
     assert left == 1
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"

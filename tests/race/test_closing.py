@@ -21,7 +21,7 @@ from tests.support.racing import RaceResult, race
 
 pytestmark = pytest.mark.race
 
-AWARDS = 16
+AWARDS = 8
 NOT_FOUND = TransferAnswer(TransferOutcome.NOT_FOUND, code="NOT_FOUND", http_status=404)
 
 

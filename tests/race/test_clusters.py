@@ -21,6 +21,7 @@ from app.kernel.actor import SYSTEM
 from app.members import operations as members
 from app.members.models import AgeBand, Member
 from tests.factories.people import EVERYTHING, card
+from tests.race.conftest import FEWER
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race
@@ -147,7 +148,7 @@ def _join_all(db: Database, seed: int, runners: int) -> tuple[RaceResult, int]:
 
 
 def test_one_human_being_joins_once(wide_db: Database, race_seed: int) -> None:
-    result, memberships = _join_all(wide_db, race_seed, CONNECTIONS)
+    result, memberships = _join_all(wide_db, race_seed, FEWER)
     assert result.errors == []
     assert len(set(result.values)) == memberships == 1
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
@@ -155,7 +156,7 @@ def test_one_human_being_joins_once(wide_db: Database, race_seed: int) -> None:
 
 def test_without_the_lock_on_the_cluster_twice(wide_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "take", lambda _session, _roots: None)
-    _, memberships = _join_all(wide_db, 0, CONNECTIONS)
+    _, memberships = _join_all(wide_db, 0, FEWER)
     assert memberships == 2
 
 
@@ -174,7 +175,7 @@ def test_one_phone_shown_by_many_joins_them_all_or_loses_its_say(wide_db: Databa
             )
         )
 
-    result = race(wide_db, [show(persons[n % 8]) for n in range(CONNECTIONS)], seed=race_seed)
+    result = race(wide_db, [show(persons[n % 8]) for n in range(FEWER)], seed=race_seed)
 
     assert _faults(wide_db, result) == []
     with wide_db.read() as session:

@@ -17,6 +17,7 @@ from app.codes.outcome import Placement
 from app.db.engine import Database
 from app.kernel.actor import SYSTEM
 from app.organisation.operations import create_brand
+from tests.race.conftest import FEWER
 from tests.support.racing import CONNECTIONS, RaceResult, race
 
 pytestmark = pytest.mark.race(seeds=5)
@@ -139,7 +140,7 @@ def test_without_the_lock_ranges_overlap(wide_db: Database, monkeypatch: pytest.
 
 def test_batches_made_at_once_have_different_numbers(wide_db: Database, race_seed: int) -> None:
     product_id = wide_db.transact(_product)
-    runners = [lambda: wide_db.transact(lambda session: _batch(session, product_id))] * CONNECTIONS
+    runners = [lambda: wide_db.transact(lambda session: _batch(session, product_id))] * FEWER
     result = race(wide_db, runners, seed=race_seed)
     assert result.errors == []
-    assert sorted(result.values) == list(range(1, CONNECTIONS + 1))
+    assert sorted(result.values) == list(range(1, FEWER + 1))

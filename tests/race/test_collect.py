@@ -1,4 +1,4 @@
-"""Collect under 64 connections: one open bill, one successor, never a bill and a lapse, one end."""
+"""Collect under up to 64 connections: one open bill, one successor, never a bill and a lapse, one end."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -22,10 +22,13 @@ from app.rewards.models import Award, AwardState
 from app.rewards.queries import AwardView
 from app.rewards.terms import TERMS, Terms
 from tests.factories.prizes import PrizeWorld
+from tests.race.conftest import FEWER
 from tests.support.racing import CONNECTIONS, RaceResult, race
 from tests.support.scripted_pay import FAIL
 
 pytestmark = pytest.mark.race(seeds=5)
+
+AWARDS = 4
 
 
 @pytest.fixture
@@ -78,14 +81,14 @@ def test_64_taps_open_one_bill_and_after_its_failure_one_more(world: PrizeWorld,
     assert world.books()["committed"] == 100
 
 
-def test_64_callers_of_open_bill_itself_make_one_bill(world: PrizeWorld, race_seed: int) -> None:
-    result = _open_64_times(world, race_seed)
+def test_many_callers_of_open_bill_itself_make_one_bill(world: PrizeWorld, race_seed: int) -> None:
+    result = _open_often(world, race_seed)
     assert result.errors == []
     assert len(set(result.values)) == bills(world) == 1
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
 
 
-def _open_64_times(world: PrizeWorld, seed: int) -> RaceResult:
+def _open_often(world: PrizeWorld, seed: int) -> RaceResult:
     person = world.person()
 
     def tap() -> str:
@@ -102,7 +105,7 @@ def _open_64_times(world: PrizeWorld, seed: int) -> RaceResult:
             actor=Actor(ActorKind.PERSON, "shopper"),
         ).bill_no
 
-    return race(world.db, [tap] * CONNECTIONS, seed=seed)
+    return race(world.db, [tap] * FEWER, seed=seed)
 
 
 @pytest.fixture
@@ -119,19 +122,19 @@ def _many_payouts_per_award(world: PrizeWorld) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_many_payouts_per_award")
-def test_without_the_guard_64_taps_open_more_than_one_bill(
+def test_without_the_guard_they_make_more_than_one(
     world: PrizeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The number follows from the award, and would hold a second bill back by its own unique key.
     monkeypatch.setattr(payouts, "bill_number", lambda *_: f"SB{new_id()}")
-    _open_64_times(world, seed=0)
+    _open_often(world, seed=0)
     assert bills(world) > 1
 
 
 def _collect_against_lapse(world: PrizeWorld, seed: int) -> tuple[list[AwardView], RaceResult]:
     """Half of the runners collect just before the deadline, half are the clock just after it."""
     deadline = world.clock.now() + timedelta(days=7)
-    awards = [world.grant(world.person(), deadline_at=deadline) for _ in range(16)]
+    awards = [world.grant(world.person(), deadline_at=deadline) for _ in range(AWARDS)]
     clusters = {won.id: world.cluster(won.person_id) for won in awards}
 
     def tap(won: AwardView) -> None:
@@ -150,7 +153,7 @@ def _collect_against_lapse(world: PrizeWorld, seed: int) -> tuple[list[AwardView
     def lapse() -> None:
         world.db.transact(lambda session: rewards.lapse_due(session, now=deadline, limit=2))
 
-    runners = [*(lambda won=won: tap(won) for won in awards * 2), *([lapse] * 32)]
+    runners = [*(lambda won=won: tap(won) for won in awards * 2), *([lapse] * 2 * AWARDS)]
     result = race(world.db, runners, seed=seed)
     assert all(isinstance(error, AwardLapsed) for error in result.errors), result.errors
     return awards, result
@@ -197,12 +200,12 @@ def test_without_the_guard_an_award_is_collected_and_lapses(
     assert _both(world, awards) > 0
 
 
-def test_64_callbacks_about_one_bill_end_it_once(world: PrizeWorld, race_seed: int) -> None:
+def test_many_callbacks_about_one_bill_end_it_once(world: PrizeWorld, race_seed: int) -> None:
     won = world.grant(world.person())
     number = world.collect(won).bill.bill_no
     world.drain()
     world.pay.confirm(number)
-    for repeat in range(CONNECTIONS):
+    for repeat in range(FEWER):
         world.call_back(number, repeat)
     later = ManualClock(world.clock.now() + timedelta(seconds=1))
 
@@ -214,7 +217,7 @@ def test_64_callbacks_about_one_bill_end_it_once(world: PrizeWorld, race_seed: i
     # Each drainer takes one callback at a time, so that they meet at the bill and not at the inbox.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.outbox.drain._LOCAL_BATCH", 1)
-        result = race(world.db, [drain] * 16, seed=race_seed)
+        result = race(world.db, [drain] * FEWER, seed=race_seed)
     assert result.errors == []
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
     facts = world.read(lambda session: session.scalars(select(Fact.name)).all())

@@ -16,6 +16,7 @@ from app.codes.models import CodeClaim
 from app.ledger import operations as ledger
 from app.ledger.models import Account
 from tests.factories.campaigns import money, pool, random_money
+from tests.race.conftest import FEWER
 from tests.race.crowd import Crowd
 from tests.support.racing import CONNECTIONS, RaceResult
 
@@ -73,14 +74,14 @@ def test_random_amounts_never_pass_the_budget(crowd: Crowd, race_seed: int) -> N
     """Each amount is another one, so what is left at the end fits nobody's draw any more."""
     prizes = [random_money("luck", 30, 200)]
     campaign = crowd.campaign(fen=BUDGET_FEN, prizes=prizes, pools=[pool("everybody", 0, {"luck": 1})])
-    result = crowd.draw_all(crowd.members, seed=race_seed)
+    result = crowd.draw_all(crowd.members[:FEWER], seed=race_seed)
     assert result.errors == []
     won = [played.award.amount_fen for played in result.values if played.award is not None]
     left = crowd.world.left(campaign)
     assert left["committed"] == sum(won) == BUDGET_FEN - left["budget"]
     assert left["budget"] >= 0
     # Whoever got nothing was offered more than there was.
-    refused = CONNECTIONS - len(won)
+    refused = FEWER - len(won)
     assert refused > 0
     assert left["budget"] < 200
 

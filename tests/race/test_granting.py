@@ -31,8 +31,9 @@ from tests.support.racing import RaceResult, race
 pytestmark = pytest.mark.race
 
 TAPS = 16
-HALF = 32
+HALF = 16
 BUDGET_FEN = 100 * HALF
+PLENTY_FEN = 200 * TAPS
 RULES: dict[str, Any] = {
     "prizes": [money("yuan", 100)],
     "pools": [pool("everybody", 0, {"yuan": 1}, hundred_percent_win=True)],
@@ -87,7 +88,7 @@ def _given(crowd: Crowd, campaign: int) -> int:
 
 def _approve_at_once(crowd: Crowd, accounts: list[Actor], seed: int) -> tuple[int, RaceResult]:
     """Two people approve one proposal, sixteen times at once; return the campaign and the race."""
-    campaign = crowd.campaign(**RULES, fen=BUDGET_FEN)
+    campaign = crowd.campaign(**RULES, fen=PLENTY_FEN)
     olga, *others = accounts
     found = _propose(crowd, campaign, crowd.members[0], olga)
     taps = [_approving(crowd, found, other) for other in others] * (TAPS // 2)
@@ -103,7 +104,7 @@ def test_one_proposal_gives_once_however_often_it_is_approved(
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
     assert _given(crowd, campaign) == 1
     left = crowd.world.left(campaign)
-    assert (left["budget"], left["committed"]) == (BUDGET_FEN - 100, 100)
+    assert (left["budget"], left["committed"]) == (PLENTY_FEN - 100, 100)
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_without_either_guard_it_is_given_many_times(
 
 
 def _empty(crowd: Crowd, accounts: list[Actor], seed: int) -> tuple[int, RaceResult]:
-    """Thirty-two draw and thirty-two are approved at once, out of money for half of them."""
+    """Sixteen draw and sixteen are approved at once, out of money for half of them."""
     olga, mary, peter = accounts
     campaign = crowd.campaign(**RULES, fen=BUDGET_FEN)
     members = crowd.members

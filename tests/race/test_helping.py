@@ -104,7 +104,7 @@ def test_without_the_guard_both_accounts_help(crowd: Crowd, monkeypatch: pytest.
     assert len(helps) == 2
 
 
-PAIRS = 8
+PAIRS = 4
 
 
 def _still_wanted(session: Session, award_id: int) -> bool:
@@ -114,7 +114,7 @@ def _still_wanted(session: Session, award_id: int) -> bool:
 
 
 def _help_and_lapse(crowd: Crowd, seed: int) -> tuple[RaceResult, int]:
-    """Sixteen friends help in the last second while the deadline passes; return also how many lapsed."""
+    """Eight friends help in the last second while the deadline passes; return also how many lapsed."""
     world = crowd.world
     crowd.campaign(**RULES | {"prizes": [money("yuan", 100, unlock_helpers=5, claim_window_days=1)]})
     winners, friends = crowd.members[: 2 * PAIRS], crowd.members[2 * PAIRS : 4 * PAIRS]

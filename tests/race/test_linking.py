@@ -1,4 +1,4 @@
-"""Sixty-four accounts that open one link make one of them the member's, and leave no question.
+"""Many accounts that open one link make one of them the member's, and leave no question.
 
 And many members whose links tell of one customer of a corp: one of them is, and no openid pays another.
 """
@@ -19,11 +19,11 @@ from app.identity.interfaces import Visitor
 from app.identity.models import Identifier, IdentityConflict
 from app.organisation.models import AppKind
 from app.organisation.operations import register_app
-from tests.support.racing import CONNECTIONS, RaceResult, race
+from tests.race.conftest import FEWER
+from tests.support.racing import RaceResult, race
 
 pytestmark = pytest.mark.race
 
-FEW = 16
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -66,7 +66,7 @@ def _open_all(db: Database, runners: int, seed: int) -> tuple[RaceResult, int, i
 
 
 def test_one_link_makes_one_account_known(wide_db: Database, race_seed: int) -> None:
-    result, openids, questions = _open_all(wide_db, CONNECTIONS, race_seed)
+    result, openids, questions = _open_all(wide_db, FEWER, race_seed)
     assert result.errors == []
     assert sorted(result.values)[-2:] == [False, True]
     assert (openids, questions) == (1, 0)
@@ -77,7 +77,7 @@ def test_without_the_guard_everybody_is_taken_for_the_member(
     wide_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linking, "_spend", lambda *_: True)
-    result, openids, questions = _open_all(wide_db, 16, seed=0)
+    result, openids, questions = _open_all(wide_db, FEWER, seed=0)
     assert result.errors == []
     assert openids > 1
     assert questions > 0
@@ -127,7 +127,7 @@ def _all_judge_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Then every other one goes on at once, and the rest when one of these has committed.
     """
-    judged, somebody_is_done = threading.Barrier(FEW), threading.Event()
+    judged, somebody_is_done = threading.Barrier(FEWER), threading.Event()
     seen: set[int] = set()
     spend, complete = linking._spend, linking.complete
 
@@ -148,10 +148,10 @@ def _all_judge_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_all_judge_first")
 def test_one_customer_is_one_member(wide_db: Database, race_seed: int) -> None:
-    result, openids, questions = _one_customer(wide_db, FEW, race_seed)
+    result, openids, questions = _one_customer(wide_db, FEWER, race_seed)
     assert result.errors == []
     assert sorted(result.values)[-2:] == [False, True]
-    assert (openids, questions) == (1, FEW - 1)
+    assert (openids, questions) == (1, FEWER - 1)
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
 
 
@@ -161,4 +161,4 @@ def test_without_the_second_look_rivals_openids_are_taken_too(
 ) -> None:
     """How many is chance: whom the database makes play again has its second look by that."""
     monkeypatch.setattr(linking, "_require_judged", lambda *_: None)
-    assert any(_one_customer(wide_db, FEW, seed)[1] > 1 for seed in range(5))
+    assert any(_one_customer(wide_db, FEWER, seed)[1] > 1 for seed in range(20))

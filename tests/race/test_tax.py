@@ -1,4 +1,4 @@
-"""Tax under 64 connections: the year's limit holds for all awards together, a month is paid once."""
+"""Tax under many connections: the year's limit holds for all awards together, a month is paid once."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ from app.tax.terms import TaxBasis, TaxedKind
 from tests.factories.prizes import OPERATOR, PrizeWorld
 from tests.factories.taxes import taxed
 from tests.race.conftest import FEWER
-from tests.support.racing import CONNECTIONS, RaceResult, race
+from tests.support.racing import RaceResult, race
 
 pytestmark = pytest.mark.race
 
@@ -36,9 +36,9 @@ def world(wide_db: Database, clock: ManualClock) -> PrizeWorld:
 
 
 def collect_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
-    """Let a person tap on Collect for 64 awards of money."""
+    """Let a person tap on Collect for sixteen awards of money."""
     tax = taxed(_FEN, over=_OVER)
-    won = [world.grant(person, amount_fen=_FEN, tax=tax).id for _ in range(CONNECTIONS)]
+    won = [world.grant(person, amount_fen=_FEN, tax=tax).id for _ in range(FEWER)]
     who, now = world.cluster(person), world.clock.now()
 
     def tap(session: Session, award_id: int) -> None:
@@ -56,10 +56,10 @@ def collect_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
 
 
 def fetch_all(world: PrizeWorld, person: int, seed: int) -> RaceResult:
-    """Let stores hand 64 awards of goods over to a person."""
+    """Let stores hand sixteen awards of goods over to a person."""
     tax = taxed(_FEN, kind=TaxedKind.GOODS, basis=TaxBasis.GROSS, over=_OVER)
     goods = {"kind": AwardKind.GOODS, "delivery": DeliveryWay.STORE, "tax": tax}
-    won = [world.grant(person, **goods).id for _ in range(CONNECTIONS)]
+    won = [world.grant(person, **goods).id for _ in range(FEWER)]
     now = world.clock.now()
 
     def hand_over(session: Session, award_id: int) -> None:
@@ -139,7 +139,7 @@ def _pay_at_once(world: PrizeWorld, *, runners: int, seed: int) -> tuple[RaceRes
 
 
 def test_a_month_is_paid_once_however_many_pay_it(world: PrizeWorld, race_seed: int) -> None:
-    result, month = _pay_at_once(world, runners=CONNECTIONS, seed=race_seed)
+    result, month = _pay_at_once(world, runners=FEWER, seed=race_seed)
     assert result.values == [1_000]
     assert {type(error) for error in result.errors} == {NothingOwed}
     assert world.books()["tax"] == 1_000
