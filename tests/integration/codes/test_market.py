@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.alerts.queries import open_alerts
 from app.catalogue.operations import create_product
-from app.codes import market
+from app.codes import market, market_handlers
 from app.codes.book import CodeBook
 from app.codes.errors import (
     ForeignBatch,
@@ -53,8 +53,10 @@ from app.outbox.registry import Registry
 
 KEY = "Kf3-0kq9sVzP_x1Y"
 OLGA = Actor(ActorKind.OPERATOR, "olga")
-CODES = 10_000
-FILE = 5_000
+# A tenth of WeChat's smallest order and of our portions; tests/functional/test_marketcode.py takes the whole.
+CODES = 1_000
+FILE = 500
+PORTION = 100
 OPENING = Opening("扫码有奖", "山泉", "绿茶", "6901234567892", "wxmini0001", "pages/index/index")
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -209,8 +211,17 @@ class Desk:
         return self.do(lambda session: session.execute(select(func.count()).select_from(model)).scalar_one())
 
 
+@pytest.fixture
+def _small_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market, "SMALLEST", CODES)
+    monkeypatch.setattr(market, "STEP", CODES)
+    monkeypatch.setattr(market_handlers, "_PORTION", PORTION)
+
+
 @pytest.fixture(params=["clean_db", "sqlite_db"])
-def desk(request: pytest.FixtureRequest, clock: ManualClock, keyring: object) -> Iterator[Desk]:
+def desk(
+    request: pytest.FixtureRequest, clock: ManualClock, keyring: object, _small_orders: None
+) -> Iterator[Desk]:
     db: Database = request.getfixturevalue(request.param)
     wechat, registry, now = WeChat(), Registry(), clock.now()
     registry.add(effects=[OrderCodes(wechat), LoadFiles(wechat), ActivateCodes(wechat)])
@@ -341,7 +352,10 @@ def test_what_wechat_refuses_waits_for_a_person(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("codes", [0, 9_999, 15_000, 20_010_000])
-def test_an_order_is_a_multiple_of_ten_thousand(desk: Desk, codes: int) -> None:
+def test_an_order_is_a_multiple_of_ten_thousand(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, codes: int
+) -> None:
+    monkeypatch.undo()  # WeChat's own sizes again
     with pytest.raises(InvalidMarketOrder):
         desk.order(codes)
 
