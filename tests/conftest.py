@@ -25,7 +25,7 @@ from typing import Any
 import hypothesis
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
@@ -176,6 +176,20 @@ def _compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "make_engine", make_alike)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Let no commit wait for the disk: a process may die here, but nobody pulls the plug."""
+    prepare = engine._prepare_sqlite
+
+    def prepare_relaxed(made: Engine) -> None:
+        prepare(made)
+        event.listen(made, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_prepare_sqlite", prepare_relaxed)
         yield
 
 
