@@ -10,14 +10,13 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
 from flask import Flask, Response, current_app, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.config import Settings
 from app.db.engine import Database
 from app.db.secrets import KeyRing
-from app.http import limits, metrics, problems
+from app.http import limits, logs, metrics, problems
 from app.http.access import rule_of
 from app.http.checks import checks
 from app.http.edge import Edge
@@ -115,7 +114,7 @@ def build_app(kit: Kit) -> Flask:
     def arrive() -> None:
         g.started = perf_counter()
         give_request_id(request)
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        logs.request_id.set(g.request_id)
         g.view = app.view_functions.get(request.endpoint or "")
         g.session_id = _session_id(kit)
 
@@ -130,7 +129,11 @@ def build_app(kit: Kit) -> Flask:
         gate.let_person(rule, g.session_id)
 
     app.after_request(_depart)
-    app.teardown_request(lambda _error: structlog.contextvars.clear_contextvars())
+
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        logs.request_id.set(None)
+
     app.register_blueprint(checks)
     return app
 

@@ -1,17 +1,21 @@
 """Structured logs: one JSON object a line, with the request's id, without personal data.
 
-Rooms log through the standard library with an event's name and fields in `extra`; structlog renders it
-all. An exception is recorded by its type and the places it passed through, never by its words: a
-database's message quotes the values that it stumbled over.
+Rooms log through the standard library with an event's name and fields in `extra`. An exception is recorded by
+its type and the places it passed through, never by its words: a database's message quotes the values that it
+stumbled over.
 """
 
+import json
 import logging
 import sys
 import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-import structlog
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being answered: each line about it carries it."""
 
 _FRAMES = 12
 _CAUSES = 5
@@ -28,26 +32,15 @@ _QUIET = {
 }
 
 
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# What a field holds is JSON, or shown as Python shows it.
+_to_json = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+
+
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send this process's logs to `stream` (standard error) from `level` on."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        trace_without_words,
-    ]
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
-            ],
-        )
-    )
+    handler.setFormatter(_Lines())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -57,18 +50,24 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(least, root.level))
 
 
-def trace_without_words(
-    _logger: Any, _name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Replace `exc_info` by the types of the chain of exceptions and the last frames."""
-    exc_info = event.pop("exc_info", None)
-    if exc_info is True:
-        exc_info = sys.exc_info()
-    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
-    if isinstance(error, BaseException):
-        event["exception"] = _types(error)
-        event["frames"] = _frames(error.__traceback__)
-    return event
+class _Lines(logging.Formatter):
+    """Writes a record as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {"event": record.getMessage()}
+        asked = request_id.get()
+        if asked is not None:
+            line["request_id"] = asked
+        line["level"] = record.levelname.lower()
+        line["logger"] = record.name
+        line |= {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        line["timestamp"] = f"{at.isoformat(timespec='microseconds')}Z"
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            line["exception"] = _types(error)
+            line["frames"] = _frames(error.__traceback__)
+        return _to_json(line)
 
 
 def _types(error: BaseException) -> list[str]:

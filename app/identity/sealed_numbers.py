@@ -29,9 +29,17 @@ def seal(keys: Sequence[bytes], *, purpose: str, number: int, expires_at: dateti
 
 
 def open_sealed(keys: Sequence[bytes], *, purpose: str, sealed: bytes, now: datetime) -> int:
-    """Return the number in `sealed`; raise NotSealed.
+    """Return the number in `sealed`; raise NotSealed."""
+    number, ends_at = unseal(keys, purpose=purpose, sealed=sealed)
+    if ends_at <= now.timestamp():
+        raise NotSealed("its time is over")
+    return number
 
-    Every key is tried, so that one can be rotated; tags are compared in constant time.
+
+def unseal(keys: Sequence[bytes], *, purpose: str, sealed: bytes) -> tuple[int, int]:
+    """Return the number in `sealed` and its end, in Unix seconds, whether or not that is over.
+
+    Every key is tried, so that one can be rotated; tags are compared in constant time. Raises NotSealed.
     """
     if len(sealed) != SEALED_BYTES:
         raise NotSealed("not of the right length")
@@ -39,9 +47,7 @@ def open_sealed(keys: Sequence[bytes], *, purpose: str, sealed: bytes, now: date
     for key in keys:
         plain = _pad(key, tag, hidden)
         if hmac.compare_digest(_tag(key, purpose, plain), tag):
-            if int.from_bytes(plain[_NUMBER_BYTES:]) <= now.timestamp():
-                raise NotSealed("its time is over")
-            return int.from_bytes(plain[:_NUMBER_BYTES])
+            return int.from_bytes(plain[:_NUMBER_BYTES]), int.from_bytes(plain[_NUMBER_BYTES:])
     raise NotSealed("not made here")
 
 

@@ -8,9 +8,10 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from app.identity.errors import InvalidToken
-from app.identity.sealed_numbers import NotSealed, open_sealed, seal
+from app.identity.sealed_numbers import NotSealed, seal, unseal
 
 PURPOSE = "session"
 _PREFIX = "s1."
@@ -25,6 +26,17 @@ def sign(keys: Sequence[bytes], *, session_id: int, expires_at: datetime) -> str
 
 def verify(keys: Sequence[bytes], *, token: str, now: datetime) -> int:
     """Return the session id of a token; raise InvalidToken for a forged, altered or outlived one."""
+    session_id, ends_at = _opened(tuple(keys), token)
+    if ends_at <= now.timestamp():
+        raise InvalidToken("the token is not valid; log in again")
+    return session_id
+
+
+# A shopper sends the same token with each request of a visit. What was refused is not kept, so nobody can
+# crowd out what was genuine.
+@lru_cache(maxsize=10_000)
+def _opened(keys: tuple[bytes, ...], token: str) -> tuple[int, int]:
+    """Return the session id in a token and its end, in Unix seconds; raise InvalidToken."""
     try:
         if not token.startswith(_PREFIX) or len(token) > _LONGEST:
             raise NotSealed("not a session token")
@@ -33,6 +45,6 @@ def verify(keys: Sequence[bytes], *, token: str, now: datetime) -> int:
         # base64 has several spellings of the same bytes; only ours is a token.
         if base64.urlsafe_b64encode(sealed).decode().rstrip("=") != body:
             raise NotSealed("not our spelling")
-        return open_sealed(keys, purpose=PURPOSE, sealed=sealed, now=now)
+        return unseal(keys, purpose=PURPOSE, sealed=sealed)
     except (NotSealed, binascii.Error, ValueError):
         raise InvalidToken("the token is not valid; log in again") from None

@@ -4,6 +4,7 @@ A phone has the hash that identity finds it by, so that the phones a person has 
 the lists inside the database, and no number leaves it.
 """
 
+from functools import lru_cache
 from ipaddress import ip_network
 
 from app.db import secrets
@@ -21,7 +22,7 @@ def person(person_id: int) -> Subject:
 
 def batch(batch_id: int) -> Subject:
     """Return a batch of codes as a subject (an abnormal pack, say)."""
-    return _blind(SubjectKind.BATCH, str(batch_id))
+    return _batch(secrets.ring(), batch_id)
 
 
 def address(text: str) -> Subject | None:
@@ -29,8 +30,7 @@ def address(text: str) -> Subject | None:
 
     An IPv6 address stands for its customer's whole network: the next one costs nothing.
     """
-    spelling = customer_of(text)
-    return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
+    return _places(secrets.ring(), text)[0]
 
 
 def network(text: str) -> Subject | None:
@@ -38,8 +38,21 @@ def network(text: str) -> Subject | None:
 
     A bottling plant, a packaging printer or an office is fenced by its network (RISK-04).
     """
-    spelling = network_of(text)
-    return None if spelling is None else _blind(SubjectKind.ADDRESS, spelling)
+    return _places(secrets.ring(), text)[1]
+
+
+# Batches and addresses come again and again, and spelling and hashing them is a part of every draw.
+@lru_cache(maxsize=1024)
+def _batch(_ring: secrets.KeyRing, batch_id: int) -> Subject:
+    return _blind(SubjectKind.BATCH, str(batch_id))
+
+
+@lru_cache(maxsize=10_000)
+def _places(_ring: secrets.KeyRing, text: str) -> tuple[Subject | None, Subject | None]:
+    """Return an address and its network as subjects."""
+    spellings = customer_of(text), network_of(text)
+    own, around = (None if it is None else _blind(SubjectKind.ADDRESS, it) for it in spellings)
+    return own, around
 
 
 def read(kind: SubjectKind, text: str) -> tuple[Subject, str]:

@@ -4,10 +4,11 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from app.http import logs
 
@@ -22,7 +23,7 @@ def lines() -> Iterator[io.StringIO]:
     logs.configure("INFO", stream)
     yield stream
     root.handlers[:], root.level = before[0], before[1]
-    structlog.contextvars.clear_contextvars()
+    logs.request_id.set(None)
 
 
 def _read(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def _read(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_carries_its_fields_and_the_request(lines: io.StringIO) -> None:
-    structlog.contextvars.bind_contextvars(request_id="abc")
+    logs.request_id.set("abc")
     logging.getLogger("saoma.test").info("it.happened", extra={"count": 3})
 
     (line,) = _read(lines)
@@ -41,7 +42,23 @@ def test_a_line_carries_its_fields_and_the_request(lines: io.StringIO) -> None:
         3,
         "abc",
     )
-    assert line["timestamp"].endswith("Z")
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo is UTC
+
+
+def test_a_moment_without_a_fraction_is_written_in_full(lines: io.StringIO) -> None:
+    record = logging.makeLogRecord(
+        {"msg": "it.happened", "levelno": logging.INFO, "created": 1_780_286_400.0}
+    )
+    logging.getLogger().handle(record)
+
+    assert _read(lines)[0]["timestamp"] == "2026-06-01T04:00:00.000000Z"
+
+
+def test_what_is_no_json_is_shown_and_no_field_breaks_a_line(lines: io.StringIO) -> None:
+    logging.getLogger("saoma.test").info("it.happened", extra={"folder": Path("a"), "text": "one\ntwo"})
+
+    (line,) = _read(lines)
+    assert (line["folder"], line["text"]) == (repr(Path("a")), "one\ntwo")
 
 
 def test_an_exception_is_named_with_its_causes_and_places_without_its_words(lines: io.StringIO) -> None:
