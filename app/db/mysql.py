@@ -11,7 +11,8 @@ untouched in the buffer for PyMySQL's own reader. So this is a short cut and not
 `tests/integration/db/test_mysql.py` holds the two to the same answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,53 @@ _Reader: Any = connections.MySQLResult
 Rows = tuple[tuple[Any, ...], ...]
 
 
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+# A text that means the same between quotes on every server.
+_PLAIN = re.compile(r"[A-Za-z0-9_]*")
+
+
+class Template:
+    """A statement that is cut at its %(name)s once, so that filling them in is one join.
+
+    `constants` are values that never change: most are filled in here, for good.
+    """
+
+    __slots__ = ("_names", "_order", "_pieces")
+
+    def __init__(self, statement: str, constants: Mapping[str, Any]) -> None:
+        pieces: list[str] = _PARAMETER.split(statement)
+        texts, order = [pieces[0]], list[str]()
+        for name, text in zip(pieces[1::2], pieces[2::2], strict=True):
+            literal = _plain_literal(constants[name]) if name in constants else None
+            if literal is None:
+                order.append(name)
+                texts.append(text)
+            else:
+                texts[-1] += literal + text
+        self._names = tuple(dict.fromkeys(order))
+        self._order = [self._names.index(name) for name in order]
+        # Between the texts, places for what is filled in.
+        self._pieces = [b""] * (2 * len(texts) - 1)
+        self._pieces[::2] = [text.replace("%%", "%").encode() for text in texts]
+
+    def fill(self, values: Mapping[str, Any], escape: Callable[[Any], str]) -> bytes:
+        """Return the statement with `values` filled in, each as `escape` writes it."""
+        literals = []
+        for name in self._names:
+            value = values[name]
+            # Most values are whole numbers, and need nobody's help.
+            literals.append(b"%d" % value if type(value) is int else escape(value).encode())
+        pieces = self._pieces[:]
+        pieces[1::2] = [literals[number] for number in self._order]
+        return b"".join(pieces)
+
+
+def _plain_literal(value: object) -> str | None:
+    if type(value) is int:
+        return str(value)
+    return f"'{value}'" if isinstance(value, str) and _PLAIN.fullmatch(value) else None
+
+
 class FastConnection(_Connection):  # type: ignore[misc]
     """A connection that recognises the descriptions of columns it has seen."""
 
@@ -46,15 +94,15 @@ class FastConnection(_Connection):  # type: ignore[misc]
         self.descriptions: dict[bytes, tuple[Any, Any, Any]] = {}
         super().__init__(*arguments, **options)
 
-    def run(self, statement: str, values: Mapping[str, Any]) -> tuple[Rows, int]:
-        """Send `statement` with its %(name)s filled in; return its rows, and how many it found or changed."""
-        self._execute_command(COMMAND.COM_QUERY, self._text(statement, values))
+    def run(self, statement: Template, values: Mapping[str, Any]) -> tuple[Rows, int]:
+        """Send `statement` with `values` filled in; return its rows, and how many it found or changed."""
+        self._execute_command(COMMAND.COM_QUERY, statement.fill(values, self.escape))
         affected: int = self._read_query_result()
         self._affected_rows = affected
         return self._result.rows or (), affected
 
     def run_all(
-        self, statements: Sequence[tuple[str, Mapping[str, Any]]]
+        self, statements: Sequence[tuple[Template, Mapping[str, Any]]]
     ) -> "list[tuple[Rows, int] | MySQLError]":
         """Send all `statements` before the first answer is read; return of each what `run` returns or raises.
 
@@ -79,17 +127,8 @@ class FastConnection(_Connection):  # type: ignore[misc]
             raise
         return answers
 
-    def _text(self, statement: str, values: Mapping[str, Any]) -> bytes:
-        escape = self.escape
-        literals = {
-            # Most values are whole numbers, and need nobody's help.
-            name: str(value) if type(value) is int else escape(value)
-            for name, value in values.items()
-        }
-        return (statement % literals).encode(self.encoding)
-
-    def _packet(self, statement: str, values: Mapping[str, Any]) -> bytes:
-        command = _QUERY + self._text(statement, values)
+    def _packet(self, statement: Template, values: Mapping[str, Any]) -> bytes:
+        command = _QUERY + statement.fill(values, self.escape)
         return len(command).to_bytes(3, "little") + b"\0" + command
 
     def _answer(self) -> "tuple[Rows, int] | MySQLError":
@@ -114,6 +153,8 @@ class FastConnection(_Connection):  # type: ignore[misc]
             return f"'{obj.replace(_BACKSLASH, _BACKSLASH * 2).replace(_QUOTE, _BACKSLASH + _QUOTE)}'"
         if obj is None:
             return "NULL"
+        if kind is bytes:
+            return f"X'{obj.hex()}'"
         if kind is datetime and obj.tzinfo is None:
             return f"'{obj.isoformat(' ')}'"
         escaped: str = super().escape(obj, mapping)

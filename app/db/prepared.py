@@ -25,7 +25,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from app.db.duplicates import is_duplicate
-from app.db.mysql import FastConnection
+from app.db.mysql import FastConnection, Template
 
 CONNECTION = "saoma.connection"
 """Under this name a session's info holds the connection in whose transaction it works, if that is known."""
@@ -104,7 +104,7 @@ class Prepared:
         if type(driver) is not FastConnection or _is_observed(connection):
             return form, *_execute(connection, form, values)
         try:
-            return form, *driver.run(form.text, values)
+            return form, *driver.run(form.template, values)
         except driver.Error as error:
             raise _wrapped(connection, error, form.text, values) from error
 
@@ -235,7 +235,7 @@ def _answers(connection: Connection, statements: Sequence[_Waiting]) -> "Iterato
                 yield error
         return
     try:
-        answers = driver.run_all([(statement.form.text, statement.values) for statement in statements])
+        answers = driver.run_all([(statement.form.template, statement.values) for statement in statements])
     except driver.Error as error:
         raise _wrapped(connection, error, statements[0].form.text, statements[0].values) from error
     for statement, answer in zip(statements, answers, strict=True):
@@ -287,12 +287,14 @@ def _wrapped(connection: Connection, error: Exception, text: str, values: Parame
 class _Form:
     """A statement for one dialect, with lists of certain lengths.
 
-    constants: values of the statement's own. singles: parameters, with what turns their values into the
-    driver's. lists: the same, with the names of the elements. order: for drivers that want places. row and
-    readers: what makes a named tuple of a row, and what turns the values at some places into Python's.
+    template: the text cut at its parameters, for `FastConnection`. constants: values of the statement's own.
+    singles: parameters, with what turns their values into the driver's. lists: the same, with the names of
+    the elements. order: for drivers that want places. row and readers: what makes a named tuple of a row, and
+    what turns the values at some places into Python's.
     """
 
     text: str
+    template: Template
     constants: Parameters
     singles: tuple[tuple[str, Processor | None], ...]
     lists: tuple[tuple[str, tuple[str, ...], Processor | None], ...]
@@ -354,7 +356,8 @@ def _compile(statement: Executable, dialect: Dialect, parameters: Parameters) ->
     ]
     row, readers = _columns(statement, dialect)
     order = tuple(state.positiontup) if state.positiontup is not None else None
-    return _Form(state.statement, constants, tuple(singles), tuple(lists), order, row, readers)
+    template = Template(state.statement, constants)
+    return _Form(state.statement, template, constants, tuple(singles), tuple(lists), order, row, readers)
 
 
 def _columns(

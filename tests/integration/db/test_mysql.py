@@ -9,7 +9,7 @@ import pytest
 
 from app.db import mysql
 from app.db.engine import Database
-from app.db.mysql import FastConnection
+from app.db.mysql import FastConnection, Template
 
 _STATEMENTS = {
     "one": "SELECT 1",
@@ -63,31 +63,38 @@ def test_every_result_is_read_as_pymysql_reads_it(
             assert found.rowcount == expected.rowcount
             assert found.description == expected.description
             assert found.warning_count == expected.warning_count
-            assert fast.run(statement, {}) == (tuple(rows), expected.rowcount)
+            assert fast.run(Template(statement, {}), {}) == (tuple(rows), expected.rowcount)
     fast.ping()
 
 
 def test_known_results_take_the_short_cut(fast: FastConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast.run("SELECT 'a' AS x, 1 AS y", {})
+    fast.run(Template("SELECT 'a' AS x, 1 AS y", {}), {})
     monkeypatch.setattr(mysql._Reader, "_get_descriptions", None)
     monkeypatch.setattr(mysql._Reader, "_read_rowdata_packet", None)
-    assert fast.run("SELECT 'a' AS x, 1 AS y", {}) == ((("a", 1),), 1)
+    assert fast.run(Template("SELECT 'a' AS x, 1 AS y", {}), {}) == ((("a", 1),), 1)
 
 
 def test_values_are_filled_in_as_values(fast: FastConnection) -> None:
     odd = {"a": "it's \\ %s \0 '; --", "b": None, "c": b"\x00'", "d": 7, "e": "扫码"}
-    rows, _ = fast.run("SELECT %(a)s, %(b)s, %(c)s, %(d)s, %(e)s, '100%%'", odd)
+    rows, _ = fast.run(Template("SELECT %(a)s, %(b)s, %(c)s, %(d)s, %(e)s, '100%%'", {}), odd)
     assert rows == ((*odd.values(), "100%"),)
+
+
+def test_constants_are_filled_in_as_values_too(fast: FastConnection) -> None:
+    odd = {"a": "it's \\ %s", "b": None, "c": b"\x00'", "d": -7, "e": "plain_1", "f": True}
+    template = Template("SELECT %(a)s, %(b)s, %(c)s, %(d)s, %(e)s, %(f)s, %(g)s, %(d)s", odd)
+    rows, _ = fast.run(template, {**odd, "g": "%(a)s"})
+    assert rows == (("it's \\ %s", None, b"\x00'", -7, "plain_1", 1, "%(a)s", -7),)
 
 
 def test_an_error_after_the_first_rows_is_raised_and_the_connection_lives(fast: FastConnection) -> None:
     # The third row's subquery has two rows; the server has sent two rows by then.
     statement = "SELECT (SELECT s.seq FROM seq_1_to_5 s WHERE s.seq < t.seq) AS x FROM seq_1_to_{} t"
-    assert fast.run(statement.format(2), {}) == (((None,), (1,)), 2)
+    assert fast.run(Template(statement.format(2), {}), {}) == (((None,), (1,)), 2)
     for _ in range(2):
         with pytest.raises(pymysql.err.OperationalError, match="1242"):
-            fast.run(statement.format(5), {})
-    assert fast.run("SELECT 1", {}) == (((1,),), 1)
+            fast.run(Template(statement.format(5), {}), {})
+    assert fast.run(Template("SELECT 1", {}), {}) == (((1,),), 1)
 
 
 def test_a_connection_that_is_cut_is_an_operational_error(
@@ -96,13 +103,13 @@ def test_a_connection_that_is_cut_is_an_operational_error(
     with closing(pymysql.connect(**place)) as killer:
         killer.kill(fast.thread_id())
     with pytest.raises(pymysql.err.OperationalError):
-        fast.run("SELECT 1", {})
+        fast.run(Template("SELECT 1", {}), {})
 
 
 def test_descriptions_do_not_pile_up(fast: FastConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "_MOST_DESCRIPTIONS", 5)
     for number in range(20):
-        assert fast.run(f"SELECT 1 AS c{number}", {}) == (((1,),), 1)
+        assert fast.run(Template(f"SELECT 1 AS c{number}", {}), {}) == (((1,),), 1)
     assert len(fast.descriptions) <= 5
 
 
