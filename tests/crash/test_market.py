@@ -3,7 +3,7 @@
 import secrets
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.catalogue.operations import create_product
@@ -14,6 +14,7 @@ from app.codes.models import ActivationState, CodeRangeEvent, ForeignCode, Marke
 from app.codes.outcome import Placement
 from app.organisation.models import AppKind
 from app.organisation.operations import create_brand, register_app
+from app.outbox.models import MessageState, OutboxMessage
 from tests.crash.test_effects import PHASES
 from tests.crash.town import Town
 from tests.factories.prizes import APPID, OPERATOR
@@ -101,11 +102,24 @@ def test_fetching(town: Town, phase: str) -> None:
     _end(town, batch_id)
 
 
+def _loaded(town: Town) -> int:
+    """An order that WeChat has made; its files are taken for fetched, which is told of above."""
+    batch_id = _order(town)
+    town.container.drainer.until_idle(seconds=20)
+    town.sandbox.advance(61)
+
+    def work(session: Session) -> None:
+        session.get_one(MarketOrder, batch_id).state = OrderState.LOADED
+        session.execute(delete(OutboxMessage).where(OutboxMessage.state == MessageState.PENDING))
+
+    town.container.db.transact(work)
+    return batch_id
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_activating(town: Town, phase: str) -> None:
-    batch_id = _order(town)
+    batch_id = _loaded(town)
     opening = Opening("扫码有奖", "山泉", "绿茶", "6901234567892", APPID, "pages/index/index")
-    _end(town, batch_id)
     town.world.do(
         market.activate_at_wechat,
         batch_id=batch_id,
