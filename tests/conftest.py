@@ -27,13 +27,12 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
-from werkzeug.routing import Rule
 
 from app.access import passwords
 from app.db import engine, migrate, secrets
 from app.db.engine import Database
 from app.kernel.clock import ManualClock
-from tests.support import schema
+from tests.support import compiled, schema
 from tests.support.mariadb import PrivateMariaDB
 
 pytest.register_assert_rewrite("tests.factories")
@@ -158,24 +157,8 @@ def _cheap_passwords() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once() -> Iterator[None]:
-    """Let engines for one database share what they have compiled: it is a fifth of a use case's time."""
-    make, firsts = engine.make_engine, dict[str, Engine]()
-
-    def make_alike(*arguments: Any, **options: Any) -> Engine:
-        made = make(*arguments, **options)
-        # What a dialect knows of a server it learns from its first connection, the database's name included.
-        kind = "sqlite" if made.dialect.name == "sqlite" else str(made.url.database)
-        first = firsts.setdefault(kind, made)
-        if first.dialect.default_schema_name is None:
-            firsts[kind] = made
-            # One process of the product works with fewer statements than all the tests together.
-            made._compiled_cache.capacity = 10_000
-        else:
-            made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
-        return made
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "make_engine", make_alike)
+    """Let all of a run's engines and applications share what they compile."""
+    with compiled.statements_once(), compiled.routes_once():
         yield
 
 
@@ -190,25 +173,6 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_prepare_sqlite", prepare_relaxed)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _routes_once() -> Iterator[None]:
-    """Let applications share the functions that write the URLs of a route: each is compiled by itself."""
-    compiled: dict[Any, Any] = {}
-    compile_builder = Rule._compile_builder
-
-    def compile_alike(rule: Rule, append_unknown: bool = True) -> Any:
-        if rule.defaults:
-            return compile_builder(rule, append_unknown)
-        key = (*rule._trace, append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_alike)
         yield
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,6 +28,7 @@ from app.gateways.pay.transfers import WeChatPayTransfers
 from app.gateways.pay.wecom_packets import WeComRedPackets
 from app.kernel import boundaries
 from app.kernel.actor import SYSTEM
+from app.kernel.clock import Clock, ManualClock
 from app.outbox import claims
 from app.outbox.contracts import Call, Message, Skip
 from app.outbox.models import OutboxMessage
@@ -71,14 +72,28 @@ _PAUSE_SECONDS = 0.04
 _gateways: dict[str, WeChatPayTransfers] = {}
 
 
-def warm(order: Order) -> None:
-    """Do beforehand what each process would do before it begins: make no connection, start no thread.
+_rehearsed: set[str] = set()
+_NOTHING_IS_DUE = datetime(2000, 1, 1, tzinfo=UTC)
 
-    Reading the payer's keys alone takes as long as all the rest of a short life.
+
+def warm(order: Order) -> None:
+    """Do beforehand what each process would do before it begins: keep no connection, leave no thread.
+
+    Reading the payer's keys alone takes as long as all the rest of a short life; to compile what every
+    process asks of its database takes half as long again. So a process begins and ends here, at a time when
+    nothing is due, and leaves what it has compiled to all that are forked.
     """
     configure_mappers()
     gateway = _gateways.setdefault(order.pay_api_url, WeChatPayTransfers(order.pay_api_url))
     gateway._client(PayerCredentials(**order.payer))  # its cache is what is to be warm
+    if order.database_url not in _rehearsed:
+        _rehearsed.add(order.database_url)
+        with _product(order, ManualClock(_NOTHING_IS_DUE)) as container:
+            _drain(container)
+            schedule.poll(container)
+            schedule.lapse(container)
+            create_app(container, [miniprogram_api])
+        assert threading.active_count() == 1, "a fork would copy the locks of threads that it does not have"
 
 
 def obey(order: Order) -> None:
@@ -88,6 +103,11 @@ def obey(order: Order) -> None:
         _later(order.life_seconds, lambda: _die(order, ELSEWHERE))
     clock = TickingClock(datetime.fromisoformat(order.now), order.speed)
     sabotage = SABOTAGES[order.sabotage]() if order.sabotage else nullcontext()
+    with sabotage, _product(order, clock) as container:
+        TASKS[order.task](container, **order.arguments)
+
+
+def _product(order: Order, clock: Clock) -> AbstractContextManager[Container]:
     ours = settings(order.database_url, Path(order.data), SAOMA_WECHAT_API_URL=order.pay_api_url)
     gateway = ByMethod(
         {
@@ -96,8 +116,7 @@ def obey(order: Order) -> None:
             PayMethod.WECOM_RED_PACKET: WeComRedPackets(order.pay_api_url),
         }
     )
-    with sabotage, product_by(ours, clock=clock, transfers=gateway) as container:
-        TASKS[order.task](container, **order.arguments)
+    return product_by(ours, clock=clock, transfers=gateway)
 
 
 class TickingClock:

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, NoReturn, Self
 
+from tests.support.compiled import routes_once, statements_once
 from tests.support.doomed import Order, obey, warm
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -128,8 +129,10 @@ def _main() -> None:
     # What is there already is there to stay; a child that never collects never copies it.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     _say(sys.stdout, _READY)
-    _work(sys.stdin, sys.stdout)
+    with statements_once(), routes_once():
+        _work(sys.stdin, sys.stdout)
 
 
 def _work(said: Iterable[str], answers: IO[str]) -> None:
