@@ -1,4 +1,4 @@
-"""Codes under 64 connections: each is handed out once, and each award has one."""
+"""Codes under many connections: each is handed out once, and each award has one."""
 
 from collections import Counter
 
@@ -18,7 +18,8 @@ from app.vouchers.models import NEVER, Voucher, VoucherState
 from app.vouchers.operations import StockFile
 from app.vouchers.stock_file import NewVoucher
 from tests.factories.prizes import PrizeWorld
-from tests.support.racing import CONNECTIONS, RaceResult, race
+from tests.race.conftest import FEWER
+from tests.support.racing import RaceResult, race
 
 pytestmark = pytest.mark.race
 
@@ -70,19 +71,19 @@ def _allotted(world: PrizeWorld) -> list[int]:
     return world.read(lambda session: list(session.scalars(wanted)))
 
 
-def test_64_winners_get_64_codes(world: PrizeWorld, race_seed: int) -> None:
+def test_each_winner_gets_a_code_and_each_code_a_winner(world: PrizeWorld, race_seed: int) -> None:
     """As many codes as winners: whoever passes over codes that others hold still finds the last one."""
-    _stock(world, CONNECTIONS)
-    awards = _awards(world, CONNECTIONS)
+    _stock(world, FEWER)
+    awards = _awards(world, FEWER)
     result = _collect_all(world, awards, race_seed)
     assert result.errors == []
     assert Counter(_allotted(world)) == Counter(award.id for award in awards)
 
 
-def test_64_taps_of_one_winner_take_one_code(world: PrizeWorld, race_seed: int) -> None:
+def test_many_taps_of_one_winner_take_one_code(world: PrizeWorld, race_seed: int) -> None:
     _stock(world, 10)
     (award,) = _awards(world, 1)
-    result = _collect_all(world, [award] * CONNECTIONS, race_seed)
+    result = _collect_all(world, [award] * FEWER, race_seed)
     assert result.errors == []
     assert result.lock_waits > 0, "nobody waited for anybody: this was no race"
     assert _allotted(world) == [award.id]
@@ -111,8 +112,8 @@ def test_without_the_guards_one_code_is_handed_out_twice(
 
     monkeypatch.setattr(vouchers, "_pick", pick)
     monkeypatch.setattr(vouchers, "_take", take)
-    _stock(world, CONNECTIONS)
-    _collect_all(world, _awards(world, CONNECTIONS), seed=0)
+    _stock(world, FEWER)
+    _collect_all(world, _awards(world, FEWER), seed=0)
     assert max(Counter(handed).values()) > 1
 
 
