@@ -15,7 +15,7 @@ from app.payouts.models import Bill
 from app.payouts.operations import poll_due, save_payer
 from tests.factories.prizes import OPERATOR, payer_details
 from tests.support.certificates import certificate
-from tests.support.sandbox import new_private_key
+from tests.support.sandbox import kept_private_key
 from tests.support.shop import APPID, Shop, Shopper
 
 BILLS = "/v3/fund-app/mch-transfer/transfer-bills"
@@ -137,7 +137,7 @@ def test_a_login_says_what_ails_the_platform(shop: Shop, kind: str, status: int,
 
 
 def test_a_payer_of_red_packets_gives_the_app_what_opens_one(shop: Shop) -> None:
-    key, mchid = new_private_key(), f"18{secrets.randbelow(10**8):08d}"
+    key, mchid = kept_private_key("a payer by red packets"), f"18{secrets.randbelow(10**8):08d}"
     merchant = shop.sandbox.create_merchant(
         mchid, appids=[APPID], balance_fen=10_000, private_key_pem=key, apiv2_key="0" * 32
     )

@@ -21,7 +21,7 @@ from app.payouts.models import Bill
 from app.payouts.operations import poll_due, save_payer
 from tests.factories.prizes import OPERATOR, payer_details
 from tests.support.certificates import certificate
-from tests.support.sandbox import new_private_key
+from tests.support.sandbox import kept_private_key
 from tests.support.shop import Shop, Shopper
 from tests.support.wechat_browser import PUBLIC, WeChatBrowser
 
@@ -33,7 +33,7 @@ EXCHANGE = "/sns/oauth2/access_token"
 @pytest.fixture
 def mchid(shop: Shop) -> str:
     """Let the campaign be paid by red packets of a service account; return the merchant number."""
-    key, mchid = new_private_key(), f"17{secrets.randbelow(10**8):08d}"
+    key, mchid = kept_private_key("a payer by service accounts"), f"17{secrets.randbelow(10**8):08d}"
     shop.sandbox.create_app(
         SERVICE, SECRET, kind="service", open_platform="group", oauth_host="m.example.com"
     )

@@ -8,7 +8,7 @@ from click.testing import Result
 
 from tests.support.certificates import certificate
 from tests.support.operators import shop_shell
-from tests.support.sandbox import new_private_key
+from tests.support.sandbox import kept_private_key
 from tests.support.shop import Shop
 
 CORP, OTHER = "wwshell0000000001", "wwshell0000000002"
@@ -35,7 +35,7 @@ def test_a_corp_and_its_payer_are_set_up_and_tried(
     saoma("apps", "add", CORP, *more, "OF_THE_APP", "--agent", "1000002")
     saoma("apps", "add", OTHER, *more, "WRONG", "--agent", "1000002")
 
-    key = new_private_key()
+    key = kept_private_key("a payer by corps")
     merchant = sandbox.create_merchant(
         MCHID, appids=[CORP], private_key_pem=key, apiv2_key="0" * 32, workwx_secret=SECRETS["WECOM"]
     )

@@ -19,7 +19,7 @@ from app.payouts.models import Bill
 from app.payouts.operations import poll_due, save_payer
 from tests.factories.prizes import OPERATOR, payer_details
 from tests.support.certificates import certificate
-from tests.support.sandbox import new_private_key
+from tests.support.sandbox import kept_private_key
 from tests.support.shop import Shop, Shopper
 from tests.support.wechat_browser import PUBLIC, WeChatBrowser
 
@@ -32,7 +32,7 @@ PAYMENT_SECRET = "secret-of-the-payment-app"
 @pytest.fixture
 def mchid(shop: Shop) -> str:
     """Let the campaign be paid by red packets of a corp; return the merchant number."""
-    key, mchid = new_private_key(), f"15{secrets.randbelow(10**8):08d}"
+    key, mchid = kept_private_key("a payer by corps"), f"15{secrets.randbelow(10**8):08d}"
     shop.sandbox.create_app(CORP, SECRET, kind="corp", agentid=AGENT, oauth_host="m.example.com")
     merchant = shop.sandbox.create_merchant(
         mchid,

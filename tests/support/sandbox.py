@@ -64,8 +64,8 @@ def new_private_key() -> str:
 
 
 @cache
-def _some_key() -> str:
-    """The key of merchants whose test does not care: making one takes a while."""
+def kept_private_key(owner: str) -> str:
+    """The key of ``owner``, the same for all tests of this process: making one takes a while."""
     return new_private_key()
 
 
@@ -196,7 +196,7 @@ class SandboxProcess:
         PROCESSING) or ``processing`` (200, the bill waits). apiv2_key: with one it holds the red packets of
         v2.
         """
-        private_key_pem = private_key_pem or _some_key()
+        private_key_pem = private_key_pem or kept_private_key("any merchant")
         serial_no = serial_no or secrets.token_hex(20).upper()
         apiv3_key = apiv3_key or secrets.token_hex(16)
         answer = self._admin(
