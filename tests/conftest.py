@@ -11,6 +11,7 @@ One MariaDB server serves a whole run, all its workers included, and starts when
 Each worker has its own database, made by the migrations.
 """
 
+import fcntl
 import gc
 import os
 import shutil
@@ -237,11 +238,18 @@ def clean_db(db: Database, _tables: list[str]) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    database = Database(f"sqlite:///{path}")
-    migrate.upgrade(database)
-    database.dispose()
+def _sqlite_template(pytestconfig: pytest.Config) -> Path:
+    """A migrated file, made by the first worker of the run that needs one."""
+    folder = pytestconfig.stash[_FOLDER]
+    path, half = folder / "template.db", folder / "template.half"
+    with (folder / "sqlite.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            half.unlink(missing_ok=True)
+            database = Database(f"sqlite:///{half}")
+            migrate.upgrade(database)
+            database.dispose()
+            half.rename(path)
     return path
 
 
