@@ -110,15 +110,14 @@ def _lines(facts: CodeFacts) -> list[texts.Text]:
     lines = [] if outcome is ScanOutcome.OK else [texts.OUTCOMES[outcome]]
     if outcome is ScanOutcome.FROZEN:
         return lines
-    if facts.first_scanned_at is None:
+    earlier = facts.earlier
+    if earlier is None or earlier.first_at is None:
         return [*lines, texts.NEVER_SCANNED]
-    at = f"{facts.first_scanned_at.astimezone(_ZONE):%Y-%m-%d %H:%M}"
+    at = f"{earlier.first_at.astimezone(_ZONE):%Y-%m-%d %H:%M}"
     said = texts.FIRST_SCANNED
     return [
         *lines,
-        texts.Text(
-            said.zh.format(at=at, times=facts.counted_scans), said.en.format(at=at, times=facts.counted_scans)
-        ),
+        texts.Text(said.zh.format(at=at, times=earlier.scans), said.en.format(at=at, times=earlier.scans)),
     ]
 
 

@@ -154,7 +154,7 @@ def _scan_context(rows: list[Any]) -> ScanContext | None:
     first = rows[0]
     if first.sku is None:
         return ScanContext(first.person_id, first.region, None, None)
-    code = codes.facts_of_row(first, first.batch_id, first.code_index)
+    code = codes.facts_of_row(first, first.batch_id, first.code_index, earlier=None)
     return ScanContext(first.person_id, first.region, code, _shelf(rows))
 
 

@@ -30,7 +30,7 @@ from app.codes.models import (
     RangeEventKind,
     Scan,
 )
-from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide
+from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Earlier, Placement, ScanOutcome, decide
 from app.codes.permutation import KEY_BYTES
 from app.codes.queries import facts_of
 from app.db.engine import Replay
@@ -316,8 +316,11 @@ def record_scan(
     """
     outcome, facts = _judge(session, book, text, cluster.person_ids, look_up)
     counts = outcome not in UNCOUNTED
-    earlier = facts.counted_scans if facts else 0
-    first_at, first_by = (facts.first_scanned_at, facts.first_scanned_by) if facts else (None, None)
+    earlier = Earlier()
+    if facts is not None:
+        assert facts.earlier is not None, "a scan carries on the count of those before it"
+        earlier = facts.earlier
+    first_at, first_by = earlier.first_at, earlier.first_by
     if counts and first_at is None:
         first_at, first_by = now, person_id
     scan_id = new_id()
@@ -329,7 +332,7 @@ def record_scan(
         "outcome": outcome,
         "region": region_hint,
         "at": now,
-        "counted_scans": earlier + counts,
+        "counted_scans": earlier.scans + counts,
         "first_at": first_at,
         "first_person_id": first_by,
         "shipped_first": facts.shipped_first if facts else None,
@@ -342,7 +345,7 @@ def record_scan(
         code=facts,
         first_scanned_at=first_at,
         first_scanned_by_me=first_by in cluster.person_ids,
-        earlier_scans=earlier,
+        earlier_scans=earlier.scans,
         drawn_draw_id=facts.draw_id if facts else None,
     )
 

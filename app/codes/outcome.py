@@ -52,12 +52,21 @@ UNCOUNTED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The scans of a code since it could be sold: how many, when and by whom the first was."""
+
+    scans: int = 0
+    first_at: datetime | None = None
+    first_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CodeFacts:
     """What is known of one genuine code.
 
-    `region` (adcode) and `attributes` (case, channel, order, origin, dealer) are those of its shipment.
-    `counted_scans` and the two fields after it tell of the scans since it could be sold; `shipped_first` is
-    the first index of the range that was shipped together.
+    `region` (adcode) and `attributes` (case, channel, order, origin, dealer) are those of its shipment;
+    `shipped_first` is the first index of the range that was shipped together. `earlier` is None where it was
+    not asked for: a draw does not depend on it.
     """
 
     batch_id: int
@@ -75,10 +84,8 @@ class CodeFacts:
     attributes: Mapping[str, str]
     draw_id: int | None
     drawn_by: int | None
-    counted_scans: int
-    first_scanned_at: datetime | None
-    first_scanned_by: int | None
     shipped_first: int | None
+    earlier: Earlier | None
 
 
 def decide_case(facts: CodeFacts, person_ids: Collection[int]) -> ScanOutcome:

@@ -28,7 +28,7 @@ from app.codes.models import (
     RangeEventKind,
     Scan,
 )
-from app.codes.outcome import CodeFacts, CodeLevel, Placement, ScanOutcome
+from app.codes.outcome import CodeFacts, CodeLevel, Earlier, Placement, ScanOutcome
 from app.codes.pack import Pack
 from app.db.prepared import Prepared
 from app.organisation.models import Brand
@@ -136,19 +136,12 @@ class FactsSource:
             shipped.attributes,
             CodeClaim.draw_id,
             CodeClaim.person_id.label("drawn_by"),
-            _LATEST.counted_scans,
-            _LATEST.first_at,
-            _LATEST.first_person_id,
         )
 
     @property
     def joins(self) -> tuple[tuple[Any, Any], ...]:
         """Tables to be joined from the outside, with what they are joined by."""
         shipped = _SHIPPED
-        every = aliased(Scan)
-        newest = select(func.max(every.id)).where(
-            every.batch_id == self.batch, every.code_index == self.index
-        )
         return (
             (
                 shipped,
@@ -159,7 +152,6 @@ class FactsSource:
                 ),
             ),
             (CodeClaim, and_(CodeClaim.batch_id == self.batch, CodeClaim.code_index == self.index)),
-            (_LATEST, _LATEST.id == newest.scalar_subquery()),
         )
 
     def _last_range(self, aspect: RangeAspect, column: Any) -> Any:
@@ -179,6 +171,8 @@ class FactsSource:
 
 _SHIPPED: Any = aliased(CodeRange, name="shipped")
 _LATEST: Any = aliased(Scan, name="latest")
+_EVERY: Any = aliased(Scan)
+_NEWEST = select(func.max(_EVERY.id)).where(_EVERY.batch_id == _BATCH, _EVERY.code_index == _INDEX)
 
 _BY_PLACE = FactsSource(_BATCH, _INDEX)
 
@@ -188,9 +182,11 @@ def select_code(*more: Any) -> Any:
 
     `more` are columns of tables that the caller joins.
     """
-    told = select(*_BY_PLACE.columns, *more).select_from(CodeBatch)
+    earlier = (_LATEST.counted_scans, _LATEST.first_at, _LATEST.first_person_id)
+    told = select(*_BY_PLACE.columns, *earlier, *more).select_from(CodeBatch)
     for table, condition in _BY_PLACE.joins:
         told = told.outerjoin(table, condition)
+    told = told.outerjoin(_LATEST, _LATEST.id == _NEWEST.scalar_subquery())
     return told.where(CodeBatch.id == _BATCH, CodeBatch.size > _INDEX)
 
 
@@ -210,7 +206,7 @@ def verified(row: Any, book: CodeBook, parsed: Parsed) -> CodeFacts | None:
     """Return what a row of `select_code` tells, if the code's tag is right; None also without a row."""
     if row is None or not book.batch_key(row.sealed_key).verifies(parsed):
         return None
-    return facts_of_row(row, parsed.batch_id, parsed.code_index)
+    return facts_of_row(row, parsed.batch_id, parsed.code_index, earlier=_earlier(row))
 
 
 def code_facts(session: Session, *, batch_id: int, code_index: int) -> CodeFacts:
@@ -218,10 +214,14 @@ def code_facts(session: Session, *, batch_id: int, code_index: int) -> CodeFacts
     row = _FACTS.first(session, {"batch": batch_id, "code_index": code_index})
     if row is None:
         raise UnknownBatch("there is no such batch, or it has no such code")
-    return facts_of_row(row, batch_id, code_index)
+    return facts_of_row(row, batch_id, code_index, earlier=_earlier(row))
 
 
-def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
+def _earlier(row: Any) -> Earlier:
+    return Earlier(row.counted_scans or 0, row.first_at, row.first_person_id)
+
+
+def facts_of_row(row: Any, batch_id: int, code_index: int, *, earlier: Earlier | None) -> CodeFacts:
     """Return what a row with the columns of `FactsSource` tells of a code."""
 
     def within(last_index: int | None) -> bool:
@@ -244,10 +244,8 @@ def facts_of_row(row: Any, batch_id: int, code_index: int) -> CodeFacts:
         attributes=(row.attributes or {}) if shipped else {},
         draw_id=row.draw_id,
         drawn_by=row.drawn_by,
-        counted_scans=row.counted_scans or 0,
-        first_scanned_at=row.first_at,
-        first_scanned_by=row.first_person_id,
         shipped_first=row.shipped_from if shipped else None,
+        earlier=earlier,
     )
 
 

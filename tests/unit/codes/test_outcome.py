@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from app.codes.outcome import UNCOUNTED, CodeFacts, CodeLevel, Placement, ScanOutcome, decide, decide_case
+from app.codes.outcome import (
+    UNCOUNTED,
+    CodeFacts,
+    CodeLevel,
+    Earlier,
+    Placement,
+    ScanOutcome,
+    decide,
+    decide_case,
+)
 
 ME, ANOTHER = 1, 2
 
@@ -28,10 +37,8 @@ def facts(**changes: object) -> CodeFacts:
         "attributes": {},
         "draw_id": None,
         "drawn_by": None,
-        "counted_scans": 3,
-        "first_scanned_at": datetime(2026, 5, 1, tzinfo=UTC),
-        "first_scanned_by": ANOTHER,
         "shipped_first": 0,
+        "earlier": Earlier(3, datetime(2026, 5, 1, tzinfo=UTC), ANOTHER),
     }
     return CodeFacts(**{**plain, **changes})
 
