@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,13 +11,14 @@ import pytest
 from sqlalchemy import insert, select
 
 from app.db.engine import Database
-from app.http import limits, logs
+from app.http import limits
 from app.http.intake import MAX_BODY_BYTES
 from app.http.kit import build_app
 from app.identity.models import LoginSession
 from app.kernel.ids import new_id
 from app.outbox.operations import enqueue
 from tests.integration.http.conftest import World
+from tests.support.log_lines import log_lines
 
 PHONE = "13800138000"
 
@@ -323,12 +323,8 @@ def test_the_operation_documents_itself(world: World) -> None:
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     """The log of this test from INFO on."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.configure("INFO", stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
+    with log_lines() as stream:
+        yield stream
 
 
 def _read(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -11,19 +11,15 @@ from typing import Any
 import pytest
 
 from app.http import logs
+from tests.support.log_lines import log_lines
 
 PHONE = "13800138000"
 
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    stream = io.StringIO()
-    logs.configure("INFO", stream)
-    yield stream
-    root.handlers[:], root.level = before[0], before[1]
-    logs.request_id.set(None)
+    with log_lines() as stream:
+        yield stream
 
 
 def _read(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -84,3 +80,11 @@ def test_talkative_libraries_are_silenced(lines: io.StringIO, name: str) -> None
     logging.getLogger(name).info("GET /q/%s", "7ABCDEFGHJKLMNPQ")
 
     assert lines.getvalue() == ""
+
+
+def test_a_process_that_logged_leaves_the_loggers_of_libraries_to_others() -> None:
+    library = logging.getLogger("urllib3")
+    before = library.level
+    with log_lines():
+        assert library.level == logging.WARNING
+    assert library.level == before
