@@ -24,7 +24,7 @@ from tests.crash.town import Town
 from tests.factories.prizes import OPERATOR, payer_details
 from tests.support.certificates import certificate
 from tests.support.doomed import SABOTAGES
-from tests.support.sandbox import new_private_key
+from tests.support.sandbox import kept_private_key
 
 pytestmark = pytest.mark.crash
 
@@ -89,7 +89,7 @@ def packets(town: Town, request: pytest.FixtureRequest) -> Packets:
     method = getattr(request, "param", PayMethod.SERVICE_RED_PACKET)
     sender, kind, agentid = SENDERS[method]
     secret = PAYMENT_SECRET if kind is AppKind.CORP else ""
-    key, mchid = new_private_key(), f"16{secrets.randbelow(10**8):08d}"
+    key, mchid = kept_private_key("a payer of packets"), f"16{secrets.randbelow(10**8):08d}"
     town.sandbox.create_app(sender, "secret", kind=kind.value, agentid=agentid or "")
     merchant = town.sandbox.create_merchant(
         mchid,
