@@ -4,8 +4,8 @@
 .PHONY: help run test pytest lint format race simulate crash bench features clean
 
 PYTHON := .venv/bin/python
-# Two processes: the fastest on two cores; MariaDB and the sandbox want some of them too.
-SAOMA_TEST_WORKERS ?= 2
+# Three processes: the fastest on two cores, since tests wait for MariaDB and for processes of their own.
+SAOMA_TEST_WORKERS ?= 3
 
 # Tests and benchmarks start Python some hundred times; each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
