@@ -28,6 +28,14 @@ def test_an_outlived_token_is_refused() -> None:
         session_token.verify(KEYS, token=TOKEN, now=NOON + timedelta(hours=24))
 
 
+def test_a_token_that_was_good_ends_all_the_same_with_its_time_or_its_key() -> None:
+    assert session_token.verify(KEYS, token=TOKEN, now=NOON) == 42
+    with pytest.raises(InvalidToken):
+        session_token.verify(KEYS, token=TOKEN, now=NOON + timedelta(hours=24))
+    with pytest.raises(InvalidToken):
+        session_token.verify([bytes(32)], token=TOKEN, now=NOON)
+
+
 @given(st.integers(0, len(TOKEN) - 1), st.sampled_from(_LETTERS))
 def test_an_altered_token_is_refused(place: int, letter: str) -> None:
     altered = TOKEN[:place] + letter + TOKEN[place + 1 :]
