@@ -275,7 +275,8 @@ def _batch(session: Session, product_id: int, now: datetime) -> int:
         session,
         product_id=product_id,
         lot="L-1",
-        size=10_000,
+        # More than fifty seeds of all races use up.
+        size=1_000_000,
         placement=Placement.UNDER_CAP,
         actor=OLGA,
         now=now,
