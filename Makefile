@@ -43,7 +43,7 @@ format: ## Format the code and mend what the linter can mend
 	@$(PYTHON) -m ruff check --fix-only
 	@$(PYTHON) -m ruff format
 
-race: ## Race the guards of the database: 64 connections, 50 seeds (make test: 5 or 2)
+race: ## Race the guards of the database: up to 64 connections, 50 seeds (make test: 5 or 2)
 	@bin/venv dev
 	@bin/ensure-mariadb
 	@SAOMA_RACE_SEEDS=50 $(PYTHON) -m pytest -m race
